@@ -1,0 +1,1 @@
+"""Engines: the contract of a bundle, runtimes, building. Runs without torch."""

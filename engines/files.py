@@ -1,0 +1,77 @@
+"""Files that are written whole or not at all, and their hashes."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engines.errors import UserError
+
+LEFTOVER_MARK = ".part-"
+"""Every temporary name holds it, so that a later run knows what a killed one left."""
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk, and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = data.encode() if isinstance(data, str) else data
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}{LEFTOVER_MARK}", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty temporary folder that becomes `folder` when the block ends well.
+
+    When the block raises, the temporary folder is removed and `folder` stays as it was. What an
+    earlier, killed run left beside `folder` is cleared first.
+
+    Args:
+        folder: the final name.
+        replace: whether an existing `folder` gives way; otherwise it is a UserError.
+    """
+    if folder.exists() and not replace:
+        raise UserError(f"{folder} exists already; expected a new folder; remove it or name another")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    temporary = Path(
+        tempfile.mkdtemp(prefix=f".{folder.name}{LEFTOVER_MARK}{os.getpid()}-", dir=folder.parent)
+    )
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            aside = temporary.with_name(temporary.name + "-old")
+            folder.rename(aside)
+            temporary.rename(folder)
+            shutil.rmtree(aside)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary folders that killed runs left beside `folder`; running ones stay."""
+    for leftover in folder.parent.glob(f".{folder.name}{LEFTOVER_MARK}*"):
+        pid = leftover.name.split(LEFTOVER_MARK, 1)[1].split("-", 1)[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(leftover, ignore_errors=True)

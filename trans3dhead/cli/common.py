@@ -1,0 +1,25 @@
+"""What every command shares: two options, and what it hands back."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """Options that every command has."""
+
+    json: Path | None = None
+    """Also write the result to this file, for machines."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a command found."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    """The result as JSON values."""
+    exit_code: int = 0
+    """0 done, 1 a gate failed."""
