@@ -49,7 +49,7 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         replace: whether an existing `folder` gives way; otherwise it is a UserError.
     """
     if folder.exists() and not replace:
-        raise UserError(f"{folder} exists already; expected a new folder; remove it or name another")
+        raise UserError(f"{folder} exists already; expected a new folder; remove or rename it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     temporary = Path(
