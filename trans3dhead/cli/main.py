@@ -1,0 +1,118 @@
+"""`trans3dhead COMMAND`: find the command, build its parser alone, run it, tell errors in a line."""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trans3dhead import __version__
+
+DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+OURS = ("", "trans3dhead", "engines", "export", "benchmarks")
+"""A missing module of these is our own mistake, never the user's."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command's module, which holds `Options` and `run`, and its line in the overview."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "demo": Command("demo", "the main job on the built-in head, ending in one report"),
+    "synth": Command("synth", "render labelled heads in the DAD-3DHeads layout"),
+    "train": Command("train", "train a network on a labelled folder"),
+    "evaluate": Command("evaluate", "the four metrics of a checkpoint or an engine"),
+    "export": Command("export", "checkpoint -> bundle (ONNX graphs, contract, reference)"),
+    "build": Command("build", "bundle -> engine, where it will run"),
+    "verify": Command("verify", "is the engine as good as PyTorch? Judged on the metrics"),
+    "bench run": Command("bench_run", "throughput and latency, side by side in one run"),
+    "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
+    "describe": Command("describe", "parameters and arithmetic of a preset"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: words after the program's name; those of the process by default.
+
+    Returns:
+        0 done, 1 a gate failed, 2 what was given cannot be used (said in one line).
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return DONE if words else USER_ERROR
+    if words[0] == "--version":
+        print(f"trans3dhead {__version__}")
+        return DONE
+    name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in COMMANDS), None)
+    if name is None:
+        return _refuse(f"unknown command {words[0]!r}; expected one of: {', '.join(COMMANDS)}")
+    return _run(name, words[len(name.split()) :])
+
+
+def _run(name: str, words: list[str]) -> int:
+    import tyro
+
+    from engines.errors import UserError
+
+    module: Any = importlib.import_module(f"trans3dhead.cli.{COMMANDS[name].module}")
+    try:
+        options = tyro.cli(module.Options, args=words, prog=f"trans3dhead {name}")
+    except SystemExit as stop:  # tyro has printed the help, or what was wrong with the words
+        return DONE if stop.code in (0, None) else USER_ERROR
+    try:
+        outcome = module.run(options)
+        if options.json is not None:
+            from engines.files import write_whole
+
+            write_whole(options.json, json.dumps(outcome.data, indent=1) + "\n")
+    except (UserError, OSError) as error:
+        if options.debug:
+            raise
+        return _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if options.debug or (error.name or "").split(".")[0] in OURS:
+            raise
+        return _refuse(
+            f"{name} needs the package {error.name}, which is not installed; "
+            "install the extra that brings it: pip install 'trans3dhead[cpu,vision]' to run "
+            "engines, 'trans3dhead[train]' to train and export"
+        )
+    except KeyboardInterrupt:
+        print("trans3dhead: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return int(outcome.exit_code)
+
+
+def _refuse(message: str) -> int:
+    print(f"trans3dhead: {' '.join(message.split())}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"trans3dhead {__version__}: a 3D head from one photo, and engines proven equal to it",
+            "",
+            "usage: trans3dhead COMMAND [options]    (COMMAND --help tells the options)",
+            "",
+            *lines,
+            "",
+            "exit codes: 0 done, 1 a gate failed, 2 what was given cannot be used",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
