@@ -1,0 +1,1 @@
+"""Training: losses, samples, the loop and its checkpoints."""

@@ -1,0 +1,66 @@
+"""How a network is trained (SPEC 4). No torch here."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from engines.errors import UserError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Training; the defaults are the paper's."""
+
+    epochs: int = 360
+    """Passes over the training items."""
+    samples: int | None = None
+    """Stop after this many samples, whatever the epochs say; None lets the epochs decide."""
+    batch: int = 32
+    """Images in one step."""
+    learning_rate: float = 1e-4
+    """Adam's rate for everything but the backbone."""
+    backbone_factor: float = 0.1
+    """The backbone's rate as a share of `learning_rate`."""
+    decay_at: float = 240 / 360
+    """Share of the training after which the rates are multiplied by `decay_factor`."""
+    decay_factor: float = 0.1
+    """What the rates are multiplied by, once."""
+    warmup_steps: int = 500
+    """Steps over which the rates rise from near zero."""
+    clip_norm: float = 1.0
+    """Longest gradient, as the norm over all parameters."""
+    landmark_weight: float = 300.0
+    """Lambda 1 of Eq. 8: landmarks in [0, 1] of the crop."""
+    shape_weight: float = 50.0
+    """Lambda 2 of Eq. 8: normalised head vertices."""
+    reprojection_weight: float = 0.05
+    """Lambda 3 of Eq. 8: head vertices in crop pixels."""
+    euler: bool = True
+    """Whether the Euler angles are supervised (Table 3 left)."""
+    euler_weight: float = 0.05
+    """Lambda 4 of Eq. 8: degrees."""
+    precision: Precision = "float32"
+    """What the network computes in; losses and the head model stay in float32."""
+    seed: int = 0
+    """Weights, the order of items and their crops follow from it."""
+
+    def __post_init__(self) -> None:
+        self._need("epochs", self.epochs > 0, "an integer above 0")
+        self._need("samples", self.samples is None or self.samples > 0, "None or above 0")
+        self._need("batch", self.batch > 0, "an integer above 0")
+        for name in ("learning_rate", "backbone_factor", "decay_factor", "clip_norm"):
+            self._need(name, getattr(self, name) > 0, "a number above 0")
+        self._need("decay_at", 0 < self.decay_at <= 1, "a share in (0, 1]")
+        self._need("warmup_steps", self.warmup_steps >= 0, "an integer of at least 0")
+        for name in ("landmark", "shape", "reprojection", "euler"):
+            field = f"{name}_weight"
+            self._need(field, getattr(self, field) >= 0, "a number of at least 0")
+        self._need("precision", self.precision in get_args(Precision), "float32 or bfloat16")
+
+    def _need(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise UserError(
+                f"TrainingConfig.{name} is {getattr(self, name)!r}; expected {expected}; "
+                "change that field"
+            )
