@@ -127,26 +127,40 @@ def crop_image(
         UserError: the box is so thin that nothing of its short side would be left.
     """
     x0, y0, x1, y1 = box
-    scale = size / max(x1 - x0, y1 - y0)
-    if min(x1 - x0, y1 - y0) * scale < 1:
-        raise UserError(
-            f"the box is {x1 - x0} x {y1 - y0} pixels (w x h), less than a pixel wide in a crop of "
-            f"{size}; expected one around a head; correct the box"
-        )
+    transform = crop_transform(box, size)
     # Given the factors and no target size, OpenCV samples at exactly `scale` along both axes;
     # given the size it would stretch the short side to whole pixels.
     resized = cv2.resize(
         np.ascontiguousarray(image[y0:y1, x0:x1]),
         None,
-        fx=scale,
-        fy=scale,
+        fx=transform.scale,
+        fy=transform.scale,
         interpolation=cv2.INTER_LINEAR,
     )
     height, width = resized.shape[:2]
-    pad_x, pad_y = (size - width) // 2, (size - height) // 2
+    left, above = int(transform.pad_x), int(transform.pad_y)
     crop = np.zeros((size, size, 3), np.uint8)
-    crop[pad_y : pad_y + height, pad_x : pad_x + width] = resized
-    return crop, CropTransform(float(x0), float(y0), scale, float(pad_x), float(pad_y), size)
+    crop[above : above + height, left : left + width] = resized
+    return crop, transform
+
+
+def crop_transform(box: Box, size: int) -> CropTransform:
+    """Where the crop of a box lies in the full image: `crop_image` without the image.
+
+    Raises:
+        UserError: the box is so thin that nothing of its short side would be left.
+    """
+    x0, y0, x1, y1 = box
+    scale = size / max(x1 - x0, y1 - y0)
+    # The sides as OpenCV rounds them: to the nearest, a half to the even neighbour.
+    width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
+    if min(x1 - x0, y1 - y0) * scale < 1:
+        raise UserError(
+            f"the box is {x1 - x0} x {y1 - y0} pixels (w x h), less than a pixel wide in a crop of "
+            f"{size}; expected one around a head; correct the box"
+        )
+    pad_x, pad_y = (size - width) // 2, (size - height) // 2
+    return CropTransform(float(x0), float(y0), scale, float(pad_x), float(pad_y), size)
 
 
 def presence(points: NDArray[np.floating], box: Box) -> NDArray[np.bool_]:
