@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from engines.errors import UserError
 from engines.files import write_whole
@@ -202,9 +203,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"{path} is not a file; expected a head model (.npz); check the path")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read as .npz ({error}); expected a whole head model without "
             "pickled objects; copy or convert it again"
