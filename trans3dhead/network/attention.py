@@ -23,9 +23,13 @@ class Attention(nn.Module):
         self.out_proj = _projection(width)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """query [B, N, d], key and value [B, S, d] -> [B, N, d]."""
+        """query [B or 1, N, d], key and value [B, S, d] -> [B, N, d].
+
+        A query that is the same for every image comes once, and is projected once.
+        """
+        q = self._split(self.q_proj(query)).expand(key.shape[0], -1, -1, -1)  # [B, h, N, d/h]
         extracted = F.scaled_dot_product_attention(
-            self._split(self.q_proj(query)),
+            q,
             self._split(self.k_proj(key)),
             self._split(self.v_proj(value)),
             dropout_p=self.dropout if self.training else 0.0,

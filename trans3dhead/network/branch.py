@@ -47,7 +47,7 @@ class Branch(nn.Module):
         return self.regression(states)
 
     def start(self, memory: Tensor) -> Tensor:
-        """The first target, [B, N, d]."""
+        """The first target: [B, N, d] from the memory, or zeros [1, N, d] for every image."""
         if self.mqinit is not None:
             return self.mqinit(memory)
-        return memory.new_zeros(memory.shape[0], *self.query_position.shape)
+        return memory.new_zeros(1, *self.query_position.shape)

@@ -1,7 +1,7 @@
 """What the network is built from: every switch of the paper's tables (SPEC 2). No torch here."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from engines.errors import UserError
 
@@ -49,7 +49,6 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         _need_one_of(self, "block", get_args(Block))
-        object.__setattr__(self, "depths", tuple(self.depths))  # JSON has lists
         well_formed = len(self.depths) > 0 and all(depth > 0 for depth in self.depths)
         _need(self, "depths", well_formed, "at least one stage, each of at least one block")
         _need_positive(self, "width")
@@ -124,14 +123,3 @@ class NetworkConfig:
     def grid(self) -> int:
         """Cells of the memory along one axis; S is its square."""
         return self.image_size // self.backbone.stride
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The configuration that `dataclasses.asdict` turned into `data`."""
-        known = {entry.name for entry in fields(cls)}
-        if unknown := sorted(set(data) - known):
-            raise UserError(
-                f"network configuration has {', '.join(unknown)}; expected only "
-                f"{', '.join(sorted(known))}; write it with this version"
-            )
-        return cls(**{**data, "backbone": BackboneConfig(**data.get("backbone", {}))})

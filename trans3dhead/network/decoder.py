@@ -35,7 +35,8 @@ class DecoderLayer(nn.Module):
         """One layer.
 
         Args:
-            target: [B, N, d], what the queries know so far.
+            target: [B, N, d], what the queries know so far; [1, N, d] where it is the same for
+                every image, and then self-attention is computed once.
             query_position: [N, d], learned; added wherever the target is a query or a key.
             memory: [B, S, d], the values of cross-attention.
             memory_key: [B, S, d], the memory plus its positions.
@@ -48,14 +49,14 @@ class DecoderLayer(nn.Module):
         return self.feedforward_add_norm(target, self.feedforward(target))
 
     def attend_queries(self, target: Tensor, query_position: Tensor) -> Tensor:
-        """Self-attention, add & norm: [B, N, d] -> [B, N, d]. Does not look at the image."""
+        """Self-attention, add & norm: [B or 1, N, d] -> the same shape. No memory here."""
         key = target + query_position
         return self.self_add_norm(target, self.self_attention(key, key, target))
 
     def attend_memory(
         self, target: Tensor, query_position: Tensor, memory: Tensor, memory_key: Tensor
     ) -> Tensor:
-        """Cross-attention, query-aware transform, add & norm: [B, N, d] -> [B, N, d]."""
+        """Cross-attention, query-aware transform, add & norm: [B or 1, N, d] -> [B, N, d]."""
         extracted = self.cross_attention(target + query_position, memory_key, memory)
         if self.qamem is not None:
             extracted = self.qamem(extracted)
