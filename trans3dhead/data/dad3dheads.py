@@ -15,7 +15,7 @@ from trans3dhead.data.crop import BBox
 from trans3dhead.data.images import read_rgb
 
 if TYPE_CHECKING:
-    from trans3dhead.head.model import HeadModel
+    from trans3dhead.head.surface import HeadSurface
 
 DATASET_FOLDER = "DAD-3DHeadsDataset"
 SPLITS = ("train", "val", "test")
@@ -93,13 +93,15 @@ class HeadDataset:
             )
         return read_annotation(item.annotation_path)
 
-    def labels(self, index: int, head: "HeadModel") -> NDArray[np.float64]:
+    def labels(self, index: int, head: "HeadSurface") -> NDArray[np.float64]:
         """The 68 landmarks [68, 2] in pixels of the full image, by `landmark_labels`."""
         height = self.image(index).shape[0]
         return landmark_labels(self.annotation(index), head, height)
 
 
-def landmark_labels(annotation: Annotation, head: "HeadModel", height: int) -> NDArray[np.float64]:
+def landmark_labels(
+    annotation: Annotation, head: "HeadSurface", height: int
+) -> NDArray[np.float64]:
     """The 68 landmarks [68, 2] of an annotation, pixels of a full image of that height.
 
     The 3D point is interpolated first, then projected (SPEC 3).
