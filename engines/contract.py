@@ -154,6 +154,17 @@ class Contract:
             raise ContractError(f"inputs came with batches {sorted(batches)}; expected one size")
         return batches.pop()
 
+    def check_outputs(self, arrays: Mapping[str, npt.NDArray[Any]], batch: int) -> None:
+        """A ContractError where what an engine gave for a batch is not what it should give."""
+        expected = [spec.name for spec in self.outputs]
+        if sorted(arrays) != sorted(expected):
+            raise ContractError(f"outputs came as {sorted(arrays)}; expected {expected}")
+        for spec in self.outputs:
+            if spec.check(arrays[spec.name]) != batch:
+                raise ContractError(
+                    f"{spec.name} came with batch {len(arrays[spec.name])} for {batch} images"
+                )
+
 
 def read_contract(path: Path) -> Contract:
     """Read and check `contract.json`."""

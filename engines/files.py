@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and their hashes."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +13,9 @@ from engines.errors import UserError
 
 LEFTOVER_MARK = ".part-"
 """Every temporary name holds it, so that a later run knows what a killed one left."""
+
+OLD_MARK = "-old"
+"""Ends the name under which a replaced folder waits for its removal."""
 
 
 def sha256_of(path: Path) -> str:
@@ -48,30 +52,51 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         folder: the final name.
         replace: whether an existing `folder` gives way; otherwise it is a UserError.
     """
-    if folder.exists() and not replace:
-        raise UserError(f"{folder} exists already; expected a new folder; remove or rename it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
+    if folder.exists() and not replace:
+        raise UserError(f"{folder} exists already; expected a new folder; remove or rename it")
     temporary = Path(
         tempfile.mkdtemp(prefix=f".{folder.name}{LEFTOVER_MARK}{os.getpid()}-", dir=folder.parent)
     )
     try:
         yield temporary
         temporary.chmod(0o755)
-        if folder.exists():
-            aside = temporary.with_name(temporary.name + "-old")
-            folder.rename(aside)
-            temporary.rename(folder)
-            shutil.rmtree(aside)
-        else:
-            temporary.rename(folder)
+        _swap_in(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders that killed runs left beside `folder`; running ones stay."""
+    """Remove the temporary folders that killed runs left beside `folder`; running ones stay.
+
+    A run killed between the two renames of the swap left `folder` under its "-old" name; it is
+    put back.
+    """
     for leftover in folder.parent.glob(f".{folder.name}{LEFTOVER_MARK}*"):
         pid = leftover.name.split(LEFTOVER_MARK, 1)[1].split("-", 1)[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(leftover, ignore_errors=True)
+            if leftover.name.endswith(OLD_MARK) and not folder.exists():
+                leftover.rename(folder)
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _swap_in(temporary: Path, folder: Path) -> None:
+    """Rename `temporary` to `folder`; a lock on the parent lets parallel runs pass one by one."""
+    parent = os.open(folder.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(parent, fcntl.LOCK_EX)
+        aside = temporary.with_name(temporary.name + OLD_MARK)
+        if folder.exists():
+            folder.rename(aside)
+        try:
+            temporary.rename(folder)
+        except BaseException:
+            if aside.exists():
+                aside.rename(folder)
+            raise
+        os.fsync(parent)
+        shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        os.close(parent)

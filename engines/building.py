@@ -1,0 +1,144 @@
+"""From a bundle to an engine: checked before minutes are spent, written whole, never twice."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.bundle import CONTRACT_FILE, ENGINES_FOLDER, Bundle
+from engines.contract import Contract
+from engines.errors import UserError
+from engines.files import sha256_of, whole_folder
+from engines.machine import Machine, this_machine
+from engines.manifest import BatchProfile, BuildKey, Manifest, read_manifest, write_manifest
+from engines.runtime import BuildOrder, Half, Progress, find_runtime
+
+OPEN_PROFILE = BatchProfile(min=1, opt=8, max=32)
+"""Batches an engine of a dynamic graph takes unless asked otherwise."""
+
+
+def build_engine(
+    bundle: Path,
+    recipe: str,
+    runtime: str,
+    *,
+    name: str | None = None,
+    provider: str | None = None,
+    half: Half | None = None,
+    profiles: Sequence[BatchProfile] = (),
+    optimization_level: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Build BUNDLE/engines/NAME; where it is there already, of the same inputs, do nothing.
+
+    Args:
+        bundle: the bundle's folder.
+        recipe: a recipe of the bundle, such as "fp16".
+        runtime: a key of `RUNTIMES`.
+        name: RUNTIME-RECIPE where None.
+        provider: of ONNX Runtime: cpu, cuda or tensorrt; cpu where None.
+        half: of ONNX Runtime: how a half recipe is computed; emulated on the CPU where None.
+        profiles: batch ranges of a dynamic graph; 1 to 32, tuned for 8, where empty.
+        optimization_level: of TensorRT's builder, 0 to 5; its own default where None.
+        force: build even where nothing changed.
+        progress: called with what is done and the share of it, 0 to 1.
+
+    Returns:
+        The engine's folder.
+
+    Raises:
+        UserError: says what came, what was expected, how to mend it; an engine of that name
+            that was there stays as it was.
+    """
+    report = progress or (lambda _what, _share: None)
+    source = Bundle.open(Path(bundle))
+    graph = source.graph(recipe)
+    entry = source.contract.recipes[recipe]
+    builder = find_runtime(runtime)
+    used_provider, settings = builder.settle(
+        entry, provider=provider, half=half, optimization_level=optimization_level
+    )
+    engine_name = _checked_name(name or f"{runtime}-{recipe}")
+    folder = source.folder / ENGINES_FOLDER / engine_name
+    machine = this_machine()
+    key = BuildKey(
+        runtime=runtime,
+        runtime_version=builder.version(),
+        provider=used_provider,
+        recipe=recipe,
+        onnx_sha256=source.contract.files[graph.name],
+        contract_sha256=sha256_of(source.folder / CONTRACT_FILE),
+        profiles=_settle_profiles(source.contract, tuple(profiles)),
+        settings=settings,
+    )
+    if not force and _is_current(folder, key, machine if builder.needs_build_machine else None):
+        report("unchanged", 1.0)
+        return folder
+    order = BuildOrder(
+        graph=graph,
+        contract=source.contract,
+        recipe=entry,
+        profiles=key.profiles,
+        provider=used_provider,
+        settings=settings,
+    )
+    try:
+        with whole_folder(folder, replace=True) as temporary:
+            start = time.perf_counter()
+            built = builder.build(order, temporary, report)
+            path = temporary / built.name
+            manifest = Manifest(
+                **vars(key),
+                name=engine_name,
+                effective=built.effective,
+                machine=machine,
+                seconds=round(time.perf_counter() - start, 3),
+                file=built.name,
+                file_sha256=sha256_of(path),
+                size_bytes=path.stat().st_size,
+            )
+            write_manifest(temporary, manifest)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}); expected a folder with room; "
+            "free some space or its permissions"
+        ) from error
+    return folder
+
+
+def _settle_profiles(
+    contract: Contract, asked: tuple[BatchProfile, ...]
+) -> tuple[BatchProfile, ...]:
+    """The batch ranges of the engine; a static graph has one size and takes no other."""
+    if contract.batch is None:
+        return asked or (OPEN_PROFILE,)
+    only = BatchProfile(min=contract.batch, opt=contract.batch, max=contract.batch)
+    for profile in asked:
+        if profile != only:
+            raise UserError(
+                f"--batch {profile} came; the bundle's graph is static, at batch "
+                f"{contract.batch}; leave --batch out, or export with `--batch dynamic`"
+            )
+    return (only,)
+
+
+def _is_current(folder: Path, key: BuildKey, machine: Machine | None) -> bool:
+    """Whether the engine on disk is whole and what would be built now, on `machine` if given."""
+    try:
+        found = read_manifest(folder)
+    except UserError:
+        return False
+    path = folder / found.file
+    return (
+        found.key() == key
+        and (machine is None or machine.same_gpu(found.machine))
+        and path.is_file()
+        and sha256_of(path) == found.file_sha256
+    )
+
+
+def _checked_name(name: str) -> str:
+    """A name that is one visible folder."""
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise UserError(f"engine name {name!r} came; expected one folder's name; such as `fast`")
+    return name

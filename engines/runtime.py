@@ -1,0 +1,251 @@
+"""One interface for every runtime: build an engine, open its folder, infer.
+
+Adding a runtime is one module with `runtime(name) -> Runtime`, and its row in `RUNTIMES`.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.bundle import CONTRACT_FILE, ENGINES_FOLDER, Bundle
+from engines.contract import Contract, RecipeEntry
+from engines.errors import ContractError, UserError
+from engines.files import sha256_of
+from engines.machine import Machine, this_machine
+from engines.manifest import BatchProfile, Manifest, read_manifest
+from engines.precision import Effective
+
+RUNTIMES = {
+    "onnxruntime": "engines.onnxruntime_engine",
+    "tensorrt": "engines.tensorrt_engine",
+    "tensorrt-rtx": "engines.tensorrt_engine",
+}
+"""Runtime to the module that holds it."""
+
+Array = npt.NDArray[Any]
+Half = Literal["emulated", "native"]
+Progress = Callable[[str, float], None]
+"""Called with what is done now and the share of it that is done, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOrder:
+    """Everything a runtime needs to know to build an engine."""
+
+    graph: Path
+    """The recipe's ONNX file, its hash already compared."""
+    contract: Contract
+    recipe: RecipeEntry
+    profiles: tuple[BatchProfile, ...]
+    provider: str
+    settings: dict[str, Any]
+    """As `Runtime.settle` made them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltFile:
+    """What a runtime made."""
+
+    name: str
+    """Of the file in the engine folder."""
+    effective: Effective
+
+
+class Engine(ABC):
+    """An opened engine. Its public methods keep the contract; subclasses do the work.
+
+    One engine may be used from one thread at a time; open one a thread.
+    """
+
+    def __init__(self, bundle: Bundle, manifest: Manifest) -> None:
+        self.contract: Contract = bundle.contract
+        self.manifest = manifest
+        self._bundle = bundle.folder
+        self._open = True
+
+    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the network.
+
+        Args:
+            inputs: `image` [batch, S, S, 3] uint8 RGB, as `contract.inputs` says.
+
+        Returns:
+            Every output of `contract.outputs` by name. The arrays belong to the caller: a later
+            call does not write into them.
+
+        Raises:
+            ContractError: names, dtypes, shapes or the batch are not the contract's, or the engine
+                is closed.
+        """
+        if not self._open:
+            raise ContractError(f"engine {self.manifest.name} is closed; open it anew")
+        batch = self.contract.check_inputs(inputs)
+        if not self.manifest.fits(batch):
+            raise ContractError(self._batch_message(batch))
+        outputs = self._run({name: np.ascontiguousarray(array) for name, array in inputs.items()})
+        self.contract.check_outputs(outputs, batch)
+        return outputs
+
+    def metadata(self) -> dict[str, Any]:
+        """What the engine is: contract's inputs and outputs, and the manifest, as JSON values."""
+        return {
+            "inputs": [asdict(spec) for spec in self.contract.inputs],
+            "outputs": [asdict(spec) for spec in self.contract.outputs],
+            "variant": self.contract.variant,
+            "manifest": asdict(self.manifest),
+        }
+
+    def close(self) -> None:
+        """Give memory and devices back; a second call does nothing."""
+        if self._open:
+            self._open = False
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _run(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        """Compute checked, contiguous inputs."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Drop what the runtime holds."""
+
+    def _batch_message(self, batch: int) -> str:
+        ranges = " or ".join(
+            str(profile.min) if profile.min == profile.max else f"{profile.min} to {profile.max}"
+            for profile in self.manifest.profiles
+        )
+        if self.contract.batch is not None:
+            cure = f"export anew with `trans3dhead export ... --batch {batch}`"
+        else:
+            wider = BatchProfile(
+                min=min(batch, *(profile.min for profile in self.manifest.profiles)),
+                opt=self.manifest.profiles[0].opt,
+                max=max(batch, *(profile.max for profile in self.manifest.profiles)),
+            )
+            cure = f"rebuild: `{self.manifest.build_command(self._bundle, (wider,))}`"
+        return f"batch {batch} came; engine {self.manifest.name} takes {ranges}; {cure}"
+
+
+class Runtime(ABC):
+    """One runtime: what it is called, what it can be asked for, how it builds and opens."""
+
+    name: str
+    needs_build_machine: bool
+    """Whether an engine runs only on the kind of GPU it was built on."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """The installed version; a UserError with the line that installs it where there is none."""
+
+    @abstractmethod
+    def settle(
+        self,
+        recipe: RecipeEntry,
+        *,
+        provider: str | None,
+        half: Half | None,
+        optimization_level: int | None,
+    ) -> tuple[str, dict[str, Any]]:
+        """The provider and the settings a build will have; a UserError for what cannot be.
+
+        Everything that could fail is tried here, before minutes are spent.
+        """
+
+    @abstractmethod
+    def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
+        """Build into an empty folder; a BuildError where the runtime refuses."""
+
+    @abstractmethod
+    def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
+        """Load the engine's file, whose manifest was already compared."""
+
+
+def find_runtime(name: str) -> Runtime:
+    """The runtime of that name."""
+    if name not in RUNTIMES:
+        raise UserError(f"runtime {name!r} came; expected one of {', '.join(RUNTIMES)}")
+    runtime: Runtime = importlib.import_module(RUNTIMES[name]).runtime(name)
+    return runtime
+
+
+def open_engine(folder: Path, threads: int | None = None) -> Engine:
+    """Open an engine folder, BUNDLE/engines/NAME.
+
+    Before anything is deserialised the manifest is compared with the bundle, with the installed
+    runtime, with this machine where that matters, and with the file's own hash.
+
+    Args:
+        folder: the engine's folder inside its bundle.
+        threads: CPU threads of one call; the runtime's own choice where None.
+
+    Raises:
+        UserError: says what differs, and the command that rebuilds.
+    """
+    if threads is not None and threads < 1:
+        raise UserError(f"threads {threads} came; expected at least 1")
+    folder = Path(folder).absolute()
+    manifest = read_manifest(folder)
+    bundle = Bundle.open(_bundle_of(folder))
+    runtime = find_runtime(manifest.runtime)
+    differing = _compare(runtime, bundle, folder, manifest)
+    if differing:
+        command = manifest.build_command(bundle.folder)
+        raise ContractError(f"engine {folder}: {'; '.join(differing)}; rebuild: `{command}`")
+    return runtime.open(bundle, manifest, folder / manifest.file, threads)
+
+
+def _bundle_of(folder: Path) -> Path:
+    if folder.parent.name != ENGINES_FOLDER:
+        raise ContractError(
+            f"{folder} lies outside a bundle; expected BUNDLE/{ENGINES_FOLDER}/NAME; put it back"
+        )
+    return folder.parent.parent
+
+
+def _compare(runtime: Runtime, bundle: Bundle, folder: Path, manifest: Manifest) -> list[str]:
+    """What of the manifest does not hold here, in words."""
+    differing = []
+
+    def compare(what: str, built: object, here: object) -> None:
+        if built != here:
+            differing.append(f"{what}: built with {_short(built)}, here {_short(here)}")
+
+    compare("bundle's contract", manifest.contract_sha256, sha256_of(bundle.folder / CONTRACT_FILE))
+    graph = f"{manifest.recipe}.onnx"
+    compare(graph, manifest.onnx_sha256, bundle.contract.files.get(graph, "none"))
+    compare(f"{runtime.name} version", manifest.runtime_version, runtime.version())
+    if runtime.needs_build_machine:
+        here = this_machine()
+        if not manifest.machine.same_gpu(here):
+            compare("GPU", _gpu(manifest.machine), _gpu(here))
+    path = folder / manifest.file
+    compare(manifest.file, manifest.file_sha256, sha256_of(path) if path.is_file() else "none")
+    return differing
+
+
+def _short(value: object) -> str:
+    """Hashes at the length people compare."""
+    text = str(value)
+    return f"{text[:12]}..." if len(text) == 64 else text
+
+
+def _gpu(machine: Machine) -> str:
+    return f"{machine.gpu} ({machine.compute_capability})" if machine.gpu else f"{machine.no_gpu}"
