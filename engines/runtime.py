@@ -203,7 +203,7 @@ def open_engine(folder: Path, threads: int | None = None) -> Engine:
         raise UserError(f"threads {threads} came; expected at least 1")
     folder = Path(folder).absolute()
     manifest = read_manifest(folder)
-    bundle = Bundle.open(_bundle_of(folder))
+    bundle = Bundle.open(bundle_of(folder))
     runtime = find_runtime(manifest.runtime)
     differing = _compare(runtime, bundle, folder, manifest)
     if differing:
@@ -212,7 +212,8 @@ def open_engine(folder: Path, threads: int | None = None) -> Engine:
     return runtime.open(bundle, manifest, folder / manifest.file, threads)
 
 
-def _bundle_of(folder: Path) -> Path:
+def bundle_of(folder: Path) -> Path:
+    """The bundle that an engine folder, BUNDLE/engines/NAME, lies in."""
     if folder.parent.name != ENGINES_FOLDER:
         raise ContractError(
             f"{folder} lies outside a bundle; expected BUNDLE/{ENGINES_FOLDER}/NAME; put it back"

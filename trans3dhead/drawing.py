@@ -17,9 +17,10 @@ LIGHT = np.array([0.3, -0.5, -0.81])
 
 
 def draw_landmarks(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Dots at landmarks [n, 2]; their size follows the landmarks' extent."""
+    """Dots at landmarks [n, 2]; their size follows the landmarks' extent, within the image's."""
     drawn = image.copy()
-    radius = max(1.0, float(np.ptp(landmarks, axis=0).max()) / 110)
+    extent = min(float(np.ptp(landmarks, axis=0).max()), max(image.shape))
+    radius = max(1.0, extent / 110)
     for point in _fixed_point(landmarks):
         cv2.circle(
             drawn, point, round(radius * (1 << SHIFT)), LANDMARK_COLOR, -1, cv2.LINE_AA, SHIFT
