@@ -21,10 +21,10 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "nme": Metric(label="NME", unit="% of sqrt(w h) of the box", lower_is_better=True, digits=3),
     "z5_published": Metric(
-        label="Z5 (as published)", unit="share of pairs", lower_is_better=False, digits=4
+        label="Z5 published", unit="share of pairs", lower_is_better=False, digits=4
     ),
     "z5_defined": Metric(
-        label="Z5 (as defined)", unit="share of pairs", lower_is_better=False, digits=4
+        label="Z5 defined", unit="share of pairs", lower_is_better=False, digits=4
     ),
     "chamfer": Metric(
         label="Chamfer",

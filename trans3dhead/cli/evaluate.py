@@ -1,0 +1,157 @@
+"""`trans3dhead evaluate`: the metrics of a checkpoint or an engine, beside the papers' numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from engines.errors import UserError
+from trans3dhead.cli.common import CommonOptions, Outcome
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from trans3dhead.evaluation import ConstantAnswer, CropPredictor, Evaluation
+    from trans3dhead.head.surface import HeadSurface
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Measure NME, Z5 (of both kinds), Chamfer and pose error on a labelled folder.
+
+    Prints them overall, by attribute, and beside what the papers print for DAD-3DHeads. An engine
+    needs no torch. The JSON holds every image's values too.
+    """
+
+    model: tyro.conf.Positional[Path]
+    """Checkpoint file, or engine folder BUNDLE/engines/NAME."""
+    data: Path
+    """Folder that holds DAD-3DHeadsDataset, as `trans3dhead synth` writes it."""
+    split: str = "val"
+    """train or val: test has no annotations."""
+    head: Path | None = None
+    """Folder of the head model, where it is not the built-in one and the bundle does not bring
+    it."""
+    limit: int | None = None
+    """Measure the first so many items alone."""
+    threads: int | None = None
+    """CPU threads of an engine; the runtime's own choice by default."""
+
+
+def run(options: Options) -> Outcome:
+    from trans3dhead.data.dad3dheads import HeadDataset
+    from trans3dhead.evaluation import evaluate
+
+    dataset = HeadDataset(options.data, options.split)
+    with _open(options) as (predictor, head, baselines):
+        found = evaluate(predictor, dataset, head, limit=options.limit, baselines=baselines)
+    _show(found, options)
+    return Outcome(
+        data={
+            "model": str(options.model),
+            "data": str(options.data),
+            "split": options.split,
+            **found.to_dict(),
+        }
+    )
+
+
+@contextmanager
+def _open(
+    options: Options,
+) -> "Iterator[tuple[CropPredictor, HeadSurface, dict[str, ConstantAnswer]]]":
+    """Predictor, head model and baselines of a checkpoint or an engine."""
+    from trans3dhead.evaluation import ConstantAnswer, EnginePredictor
+    from trans3dhead.head.rotation import FRONTAL
+    from trans3dhead.head.source import head_by_identity
+
+    baselines = {"frontal pose": ConstantAnswer(rotation=FRONTAL)}
+    if options.model.is_dir():
+        from engines.bundle import Bundle
+        from engines.runtime import bundle_of, open_engine
+        from trans3dhead.prediction import head_of
+
+        with open_engine(options.model, threads=options.threads) as engine:
+            bundle = Bundle.open(bundle_of(options.model.absolute()))
+            yield EnginePredictor(engine), head_of(bundle, options.head), baselines
+    elif options.model.is_file():
+        from trans3dhead.training.checkpoint import load_checkpoint
+        from trans3dhead.training.predictor import NetworkPredictor
+
+        checkpoint = load_checkpoint(options.model)
+        network, config = checkpoint.network, checkpoint.preset.network
+        model = head_by_identity(checkpoint.head.name, checkpoint.head.sha256, options.head)
+        if config.marr and config.average_face == "fixed" and not config.single_task:
+            face = network.get_buffer("landmark_branch.regression.average_face").numpy()
+            baselines = {"average face": ConstantAnswer(landmarks=face), **baselines}
+        yield NetworkPredictor(network, config.image_size), model, baselines
+    else:
+        raise UserError(
+            f"{options.model} does not exist; expected a checkpoint file or an engine folder; "
+            "check the path"
+        )
+
+
+def _show(found: "Evaluation", options: Options) -> None:
+    from rich.console import Console
+
+    from trans3dhead.metrics import METRICS, PUBLISHED
+
+    def shown(means: dict[str, float]) -> list[str]:
+        return [METRICS[m].shown(means[m]) if m in means else "-" for m in METRICS]
+
+    items = str(len(found.item_ids))
+    overall = _table(f"{options.model} on {options.data}, {options.split}")
+    overall.add_row("this model", items, *shown(found.means), style="bold")
+    for name, means in found.baselines.items():
+        overall.add_row(f"always {name}", items, *shown(means))
+    overall.add_section()
+    for row in PUBLISHED:
+        values = [row.shown(metric) for metric in METRICS]
+        overall.add_row(f"{row.method}, {row.split}", "", *values, style="dim")
+    overall.caption = "test, val: as the papers print them, on those splits of DAD-3DHeads"
+
+    groups = _table("by attribute")
+    for attribute, by_value in found.by_attribute.items():
+        for value, group in by_value.items():
+            groups.add_row(f"{attribute}: {value}", str(group.items), *shown(group.means))
+        groups.add_section()
+
+    console = Console(highlight=False)
+    console.print(overall, "")
+    if found.by_attribute:
+        console.print(groups, "")
+    for name, reason in found.absent.items():
+        console.print(f"{METRICS[name].label}: not computed, {reason}")
+    stages = ", ".join(
+        f"{stage} {1000 * seconds / len(found.item_ids):.1f}"
+        for stage, seconds in found.seconds.items()
+    )
+    console.print(f"milliseconds an image: {stages}")
+
+
+def _table(title: str) -> "Table":
+    """Columns for a row's name, its items and the metrics."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from trans3dhead.metrics import METRICS
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("items", justify="right", no_wrap=True)
+    for metric in METRICS.values():
+        first, _, rest = metric.label.partition(" ")
+        arrow = "↓" if metric.lower_is_better else "↑"
+        table.add_column(f"{first} {arrow}\n{rest}".strip(), justify="right", no_wrap=True)
+    return table
