@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from engines.errors import UserError
 
 Precision = Literal["float32", "bfloat16"]
+Schedule = Literal["step", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,23 +14,27 @@ class TrainingConfig:
     """Training; the defaults are the paper's."""
 
     epochs: int = 360
-    """Passes over the training items."""
+    """Passes over the training items, where neither samples nor minutes are given."""
     samples: int | None = None
-    """Stop after this many samples, whatever the epochs say; None lets the epochs decide."""
+    """Stop after this many samples instead."""
+    minutes: float | None = None
+    """Stop after this long instead. The schedule follows the clock, so no two runs are alike."""
     batch: int = 32
     """Images in one step."""
     learning_rate: float = 1e-4
     """Adam's rate for everything but the backbone."""
     backbone_factor: float = 0.1
     """The backbone's rate as a share of `learning_rate`."""
+    schedule: Schedule = "step"
+    """How the rates fall: once, at `decay_at`, or along a half cosine to zero."""
     decay_at: float = 240 / 360
-    """Share of the training after which the rates are multiplied by `decay_factor`."""
+    """Of the step schedule: share of the training after which the rates fall."""
     decay_factor: float = 0.1
-    """What the rates are multiplied by, once."""
+    """Of the step schedule: what the rates are multiplied by."""
     warmup_steps: int = 500
     """Steps over which the rates rise from near zero."""
     clip_norm: float = 1.0
-    """Longest gradient, as the norm over all parameters."""
+    """Longest gradient, as the norm over all parameters; a longer one is scaled down to it."""
     landmark_weight: float = 300.0
     """Lambda 1 of Eq. 8: landmarks in [0, 1] of the crop."""
     shape_weight: float = 50.0
@@ -43,14 +48,18 @@ class TrainingConfig:
     precision: Precision = "float32"
     """What the network computes in; losses and the head model stay in float32."""
     seed: int = 0
-    """Weights, the order of items and their crops follow from it."""
+    """Weights, dropout, the order of items and their crops follow from it."""
 
     def __post_init__(self) -> None:
         self._need("epochs", self.epochs > 0, "an integer above 0")
         self._need("samples", self.samples is None or self.samples > 0, "None or above 0")
-        self._need("batch", self.batch > 0, "an integer above 0")
+        timed = self.minutes is not None
+        self._need("minutes", not timed or self.minutes > 0, "None or above 0")  # type: ignore[operator]
+        self._need("minutes", not timed or self.samples is None, "None where samples are given")
+        self._need("batch", self.batch > 1, "an integer above 1 (BatchNorm needs two)")
         for name in ("learning_rate", "backbone_factor", "decay_factor", "clip_norm"):
             self._need(name, getattr(self, name) > 0, "a number above 0")
+        self._need("schedule", self.schedule in get_args(Schedule), "step or cosine")
         self._need("decay_at", 0 < self.decay_at <= 1, "a share in (0, 1]")
         self._need("warmup_steps", self.warmup_steps >= 0, "an integer of at least 0")
         for name in ("landmark", "shape", "reprojection", "euler"):
