@@ -32,4 +32,6 @@ def save_mesh(path: Path, posed: np.ndarray, faces: np.ndarray, colors: np.ndarr
         vertex_colors=colors,
         process=False,  # merging vertices would change their order
     )
-    write_whole(path, mesh.export(file_type=path.suffix[1:]))
+    data = mesh.export(file_type=path.suffix[1:])
+    assert isinstance(data, str | bytes)
+    write_whole(path, data)
