@@ -202,3 +202,15 @@ def rewrite(bundle: Path) -> Callable[[str, bytes], None]:
         write_whole(bundle / "contract.json", json.dumps(contract))
 
     return replace_file
+
+
+@pytest.fixture(scope="session")
+def make_graph() -> Callable[..., onnx.ModelProto]:
+    """`tiny_graph`, for tests that alter it."""
+    return tiny_graph
+
+
+@pytest.fixture(scope="session")
+def make_images() -> Callable[[int], np.ndarray]:
+    """`images`: a batch of inputs that fits the tiny bundles."""
+    return images

@@ -1,0 +1,235 @@
+"""An opened engine keeps its contract; one that does not fit is not opened."""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import onnxruntime_engine
+from engines.building import build_engine
+from engines.bundle import Bundle
+from engines.errors import ContractError, UserError
+from engines.manifest import BatchProfile, read_manifest, write_manifest
+from engines.runtime import RUNTIMES, Runtime, find_runtime, open_engine
+
+Images = Callable[[int], np.ndarray]
+
+
+@pytest.fixture
+def engine_folder(bundle: Path) -> Path:
+    return build_engine(bundle, "fp32", "onnxruntime", profiles=[BatchProfile(min=1, opt=2, max=4)])
+
+
+def test_every_runtime_is_one_module() -> None:
+    for name, module in RUNTIMES.items():
+        assert isinstance(importlib.import_module(module).runtime(name), Runtime)
+        assert find_runtime(name).name == name
+
+
+def test_answers_are_those_of_the_reference(engine_folder: Path, bundle: Path) -> None:
+    reference = Bundle.open(bundle).reference()
+    with open_engine(engine_folder, threads=1) as engine:
+        answers = engine.infer({"image": reference.images})
+    for name, expected in reference.outputs().items():
+        assert answers[name].dtype == np.float32
+        assert np.allclose(answers[name], expected, atol=1e-6)
+
+
+def test_a_batch_equals_its_singles(engine_folder: Path, make_images: Images) -> None:
+    photos = make_images(4)
+    with open_engine(engine_folder, threads=1) as engine:
+        whole = engine.infer({"image": photos})
+        for index in range(4):
+            single = engine.infer({"image": photos[index : index + 1]})
+            for name, values in single.items():
+                assert np.allclose(values[0], whole[name][index], atol=1e-5)
+
+
+def test_answers_belong_to_the_caller(engine_folder: Path, make_images: Images) -> None:
+    photos = make_images(2)
+    with open_engine(engine_folder) as engine:
+        first = engine.infer({"image": photos[:1]})["params"]
+        kept = first.copy()
+        engine.infer({"image": photos[1:]})
+        assert np.array_equal(first, kept)
+
+
+def test_strided_images_are_taken(engine_folder: Path, make_images: Images) -> None:
+    photos = make_images(4)
+    with open_engine(engine_folder, threads=1) as engine:
+        expected = engine.infer({"image": photos[::2].copy()})["params"]
+        assert np.array_equal(engine.infer({"image": photos[::2]})["params"], expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, r"inputs came as \[\]; expected \['image'\]"),
+        ({"photo": np.zeros((1, 16, 16, 3), np.uint8)}, r"inputs came as \['photo'\]"),
+        ({"image": np.zeros((1, 16, 16, 3), np.float32)}, "image came as float32"),
+        ({"image": np.zeros((1, 3, 16, 16), np.uint8)}, r"uint8 \[1, 3, 16, 16\]; expected uint8"),
+    ],
+)
+def test_inputs_that_do_not_fit(
+    engine_folder: Path, inputs: dict[str, np.ndarray], said: str
+) -> None:
+    with open_engine(engine_folder) as engine, pytest.raises(ContractError, match=said):
+        engine.infer(inputs)
+
+
+def test_a_batch_outside_the_profile_names_both_numbers_and_the_command(
+    engine_folder: Path, bundle: Path, make_images: Images
+) -> None:
+    with open_engine(engine_folder) as engine, pytest.raises(ContractError) as caught:
+        engine.infer({"image": make_images(40)})
+    message = str(caught.value)
+    assert message.startswith("batch 40 came; engine onnxruntime-fp32 takes 1 to 4; rebuild: ")
+    assert f"`trans3dhead build {bundle} --recipe fp32" in message
+    assert "--batch 1,2,40 --force`" in message
+
+
+def test_a_static_graph_says_to_export_anew(static_bundle: Path, make_images: Images) -> None:
+    folder = build_engine(static_bundle, "fp32", "onnxruntime")
+    with open_engine(folder) as engine:
+        engine.infer({"image": make_images(2)})
+        with pytest.raises(ContractError, match=r"batch 3 came; .* takes 2; export anew"):
+            engine.infer({"image": make_images(3)})
+
+
+def test_a_closed_engine_is_refused(engine_folder: Path, make_images: Images) -> None:
+    engine = open_engine(engine_folder)
+    engine.close()
+    engine.close()
+    with pytest.raises(ContractError, match="is closed; open it anew"):
+        engine.infer({"image": make_images(1)})
+
+
+def test_metadata_is_json(engine_folder: Path) -> None:
+    import json
+
+    with open_engine(engine_folder) as engine:
+        metadata = engine.metadata()
+    assert json.loads(json.dumps(metadata))["manifest"]["runtime"] == "onnxruntime"
+    assert [spec["name"] for spec in metadata["outputs"]] == ["landmarks", "params", "rotation"]
+
+
+def test_no_threads_are_refused(engine_folder: Path) -> None:
+    with pytest.raises(UserError, match="threads 0 came; expected at least 1"):
+        open_engine(engine_folder, threads=0)
+
+
+def refused(folder: Path, said: str) -> None:
+    with pytest.raises(ContractError, match=said) as caught:
+        open_engine(folder)
+    assert "rebuild: `trans3dhead build " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "missing"])
+def test_a_damaged_file_is_not_loaded(engine_folder: Path, damage: str) -> None:
+    path = engine_folder / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(data if damage == "altered" else data[:-1])
+    refused(engine_folder, r"model.onnx: built with \w{12}\.\.\., here")
+
+
+def test_another_version_of_the_runtime(
+    engine_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime_engine.OnnxRuntime, "version", lambda _self: "1.20.0")
+    refused(engine_folder, r"onnxruntime version: built with \S+, here 1\.20\.0")
+
+
+def test_a_bundle_exported_anew(engine_folder: Path, bundle: Path) -> None:
+    path = bundle / "contract.json"
+    path.write_text(path.read_text() + "\n")
+    refused(engine_folder, "bundle's contract: built with")
+
+
+def test_another_graph_in_the_bundle(engine_folder: Path) -> None:
+    manifest = read_manifest(engine_folder)
+    write_manifest(engine_folder, replace(manifest, onnx_sha256="f" * 64))
+    refused(engine_folder, r"fp32.onnx: built with ffffffffffff\.\.\.")
+
+
+def test_a_file_that_is_no_graph(engine_folder: Path) -> None:
+    from engines.files import sha256_of
+
+    path = engine_folder / "model.onnx"
+    path.write_bytes(b"no graph")
+    manifest = read_manifest(engine_folder)
+    write_manifest(engine_folder, replace(manifest, file_sha256=sha256_of(path)))
+    refused(engine_folder, "ONNX Runtime cannot load")
+
+
+def test_an_engine_outside_its_bundle(engine_folder: Path, tmp_path: Path) -> None:
+    moved = engine_folder.rename(tmp_path / "moved")
+    with pytest.raises(ContractError, match="lies outside a bundle"):
+        open_engine(moved)
+    with pytest.raises(ContractError, match=r"has no manifest.json"):
+        open_engine(engine_folder)
+
+
+def test_a_provider_that_is_not_the_one_asked_for(
+    engine_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime falls back to the CPU when a provider's libraries do not load."""
+    import onnxruntime
+
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    write_manifest(engine_folder, replace(read_manifest(engine_folder), provider="cuda"))
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(UserError, match="provider cuda was asked for, ONNX Runtime took CPU"),
+    ):
+        open_engine(engine_folder)
+
+
+TORCH_FREE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ImportError("torch is blocked")
+sys.meta_path.insert(0, Refuse())
+from pathlib import Path
+import numpy as np
+from engines.building import build_engine
+from engines.runtime import open_engine
+with open_engine(build_engine(Path(sys.argv[1]), "fp16", "onnxruntime"), threads=1) as engine:
+    image = np.zeros((2, 16, 16, 3), np.uint8)
+    assert engine.infer({"image": image})["params"].shape == (2, 413)
+assert "torch" not in sys.modules
+"""
+
+
+def test_building_and_running_need_no_torch(bundle: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", TORCH_FREE, str(bundle)],
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_importing_the_rooms_modules_loads_numpy_alone() -> None:
+    program = (
+        "import sys, engines.building, engines.batching, engines.onnxruntime_engine, "
+        "engines.tensorrt_engine, engines.probe, engines.emulation\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'polygraphy', 'tensorrt', 'tensorrt_rtx'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
