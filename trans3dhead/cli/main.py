@@ -1,4 +1,4 @@
-"""`trans3dhead COMMAND`: find the command, build its parser alone, run it, tell errors in a line."""
+"""`trans3dhead COMMAND`: find the command, build its parser alone, run it, report in one line."""
 
 import importlib
 import json
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trans3dhead import __version__
+from trans3dhead.cli.common import Outcome
 
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -59,28 +60,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _run(name, words[len(name.split()) :])
 
 
-def _run(name: str, words: list[str]) -> int:
+def execute(name: str, words: Sequence[str]) -> Outcome:
+    """Run one command.
+
+    Args:
+        name: a key of `COMMANDS`.
+        words: its options, as they would be typed.
+
+    Raises:
+        UserError: what was given cannot be used.
+        SystemExit: the words were no options of the command, or asked for help; either was said.
+    """
     import tyro
 
+    module: Any = importlib.import_module(f"trans3dhead.cli.{COMMANDS[name].module}")
+    options = tyro.cli(module.Options, args=list(words), prog=f"trans3dhead {name}")
+    outcome: Outcome = module.run(options)
+    if options.json is not None:
+        from engines.files import write_whole
+
+        write_whole(options.json, json.dumps(outcome.data, indent=1) + "\n")
+    return outcome
+
+
+def _run(name: str, words: list[str]) -> int:
+    """The exit code of a command, its errors said in one line unless it is being debugged."""
     from engines.errors import UserError
 
-    module: Any = importlib.import_module(f"trans3dhead.cli.{COMMANDS[name].module}")
+    debug = "--debug" in words
     try:
-        options = tyro.cli(module.Options, args=words, prog=f"trans3dhead {name}")
-    except SystemExit as stop:  # tyro has printed the help, or what was wrong with the words
+        return execute(name, words).exit_code
+    except SystemExit as stop:
         return DONE if stop.code in (0, None) else USER_ERROR
-    try:
-        outcome = module.run(options)
-        if options.json is not None:
-            from engines.files import write_whole
-
-            write_whole(options.json, json.dumps(outcome.data, indent=1) + "\n")
     except (UserError, OSError) as error:
-        if options.debug:
+        if debug:
             raise
         return _refuse(str(error))
     except ModuleNotFoundError as error:
-        if options.debug or (error.name or "").split(".")[0] in OURS:
+        if debug or (error.name or "").split(".")[0] in OURS:
             raise
         return _refuse(
             f"{name} needs the package {error.name}, which is not installed; "
@@ -90,7 +107,6 @@ def _run(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         print("trans3dhead: interrupted", file=sys.stderr)
         return INTERRUPTED
-    return int(outcome.exit_code)
 
 
 def _refuse(message: str) -> int:
