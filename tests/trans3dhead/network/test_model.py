@@ -8,7 +8,7 @@ import torch
 from engines.errors import UserError
 from trans3dhead.head.layout import layout_of
 from trans3dhead.head.torch_rotation import rotation_from_six_d
-from trans3dhead.network.config import AverageFace, NetworkConfig
+from trans3dhead.network.config import AverageFace, Branches, NetworkConfig
 from trans3dhead.network.model import build_network
 from trans3dhead.presets import PRESETS, preset
 
@@ -89,6 +89,31 @@ def test_a_random_average_face_ignores_the_given_one(small: NetworkConfig) -> No
     path = "landmark_branch.regression.average_face"
     assert not torch.equal(network.state_dict()[path], average)
     assert path in dict(network.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("branches", "on_landmarks", "on_parameters"),
+    [("none", False, False), ("landmarks", True, False), ("both", True, True)],
+)
+def test_switches_reach_the_branches_they_name(
+    branches: Branches, on_landmarks: bool, on_parameters: bool, small: NetworkConfig
+) -> None:
+    for config, module in (
+        (replace(small, qamem=branches), "layers.1.qamem"),
+        (replace(small, mqinit=branches), "mqinit"),
+    ):
+        names = dict(build_network(config).named_modules())
+        assert (f"landmark_branch.{module}" in names) is on_landmarks
+        assert (f"parameter_branch.{module}" in names) is on_parameters
+
+
+def test_both_branches_look_where_positions_say(small: NetworkConfig) -> None:
+    network = build_network(small).eval()
+    batch = images(small)
+    before = network(batch)
+    network.position.zero_()  # without them, the memory's cells are a set
+    after = network(batch)
+    assert all(not torch.equal(before[key], after[key]) for key in before)
 
 
 def test_an_average_face_of_another_shape_is_refused(small: NetworkConfig) -> None:
