@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from trans3dhead.network.attention import Attention
 from trans3dhead.network.decoder import DecoderLayer
 from trans3dhead.network.encoder import EncoderLayer
+from trans3dhead.network.layers import AddNorm
 from trans3dhead.network.qamem import QAMem
 
 B, N, S, D, HEADS, INNER = 2, 5, 9, 16, 4, 32
@@ -88,6 +89,17 @@ def test_the_encoders_positions_stay_out_of_the_values() -> None:
     attended = layer.self_add_norm.norm(memory + layer.self_attention(placed, placed, memory))
     expected = layer.feedforward_add_norm.norm(attended + layer.feedforward(attended))
     torch.testing.assert_close(layer(memory, position), expected)
+
+
+def test_only_the_update_is_dropped_and_only_in_training() -> None:
+    add_norm = AddNorm(width=D, dropout=0.5)
+    add_norm.norm = nn.Identity()  # type: ignore[assignment]
+    x, update = torch.randn(B, N, D), torch.ones(B, N, D)
+    change = add_norm.train()(x, update) - x
+    kept = change.abs() > 0.5
+    assert 0 < kept.float().mean() < 1
+    torch.testing.assert_close(change[kept], torch.full_like(change[kept], 2))
+    assert torch.equal(add_norm.eval()(x, update), x + update)
 
 
 def test_a_shared_target_equals_one_for_each_image() -> None:
