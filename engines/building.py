@@ -100,7 +100,7 @@ def build_engine(
             write_manifest(temporary, manifest)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written ({error.strerror}); expected a folder with room; "
+            f"{folder} cannot be written ({error.strerror or error}); expected a folder with room; "
             "free some space or its permissions"
         ) from error
     return folder
