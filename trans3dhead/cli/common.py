@@ -23,3 +23,5 @@ class Outcome:
     """The result as JSON values."""
     exit_code: int = 0
     """0 done, 1 a gate failed."""
+    report: Any = None
+    """The same as an object, for a program that runs the command."""
