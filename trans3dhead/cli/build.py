@@ -83,4 +83,4 @@ def run(options: Options) -> Outcome:
     if "unchanged" in steps:
         console.print("unchanged: same inputs, same versions; --force builds it anew")
     console.print(manifest.effective.line(), highlight=False)
-    return Outcome(data=asdict(manifest))
+    return Outcome(data=asdict(manifest), report=manifest)

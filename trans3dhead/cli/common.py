@@ -25,3 +25,16 @@ class Outcome:
     """0 done, 1 a gate failed."""
     report: Any = None
     """The same as an object, for a program that runs the command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A command that a program ran, as the demo does."""
+
+    command: str
+    """As one types it."""
+    seconds: float
+    outcome: Outcome | None
+    """None where the command was refused."""
+    refusal: str = ""
+    """Why, in its own line."""

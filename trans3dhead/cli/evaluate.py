@@ -55,7 +55,8 @@ def run(options: Options) -> Outcome:
             "data": str(options.data),
             "split": options.split,
             **found.to_dict(),
-        }
+        },
+        report=found,
     )
 
 

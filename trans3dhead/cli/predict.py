@@ -57,4 +57,4 @@ def run(options: Options) -> Outcome:
     write_whole(stem.with_suffix(".png"), cv2.imencode(".png", drawn)[1].tobytes())
     angles = ", ".join(f"{name} {value:+.1f}°" for name, value in prediction.pose.items())
     Console().print(f"{angles}\n{stem}.json, .obj and .png written", highlight=False)
-    return Outcome(data=found)
+    return Outcome(data=found, report=(image, prediction))
