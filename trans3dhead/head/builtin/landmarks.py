@@ -6,7 +6,7 @@ eyes, lips; "right" is the subject's, so it comes first and has negative x.
 
 import numpy as np
 
-from trans3dhead.head.builtin.topology import COLUMNS, ROWS, Topology
+from trans3dhead.head.builtin.topology import COLUMNS, EYEBALL_SECTORS, ROWS, Topology
 from trans3dhead.head.surface import SUBSETS
 
 CONTOUR = np.array(
@@ -31,6 +31,7 @@ NOSE = np.array(
     [[34, 0], [31, 0], [28, 0], [25, 0], [22.6, -4], [22.4, -2], [22, 0], [22.4, 2], [22.6, 4]]
 )
 LID_RING, LIP_RING, INNER_LIP_RING = 4, 2, 5
+IRIS_RINGS = 4
 OUTSIDE = 1e6
 """Row and column of vertices that are not in the grid."""
 
@@ -117,21 +118,28 @@ def contour_landmarks(topology: Topology) -> tuple[np.ndarray, np.ndarray]:
 
 
 def vertex_subsets(topology: Topology, vertices: np.ndarray) -> dict[str, np.ndarray]:
-    """Indices of "head", "face" and "head_with_ears", each exactly as many as FLAME's."""
+    """Indices of "head", "face" and "head_with_ears", each exactly as many as FLAME's.
+
+    None holds the inside of mouth or sockets. The head is everything above the neck; the face
+    ends at hair, ears and jaw; the head with ears leaves out the back of skull and neck.
+    """
+    x, y, z = vertices.T
     hidden = np.zeros(len(vertices), bool)
+    height = np.zeros(len(vertices))
+    height[: topology.skin_count] = topology.row - 0.01 * np.abs(topology.column)
     hidden[topology.patches["mouth"][6:]] = True
     for side, eyeball in zip(("left", "right"), topology.eyeballs, strict=True):
         hidden[topology.patches[f"{side}_eye"][5:]] = True
-        hidden[eyeball] = vertices[eyeball, 2] < vertices[eyeball, 2].mean()
-    x, y, z = vertices.T
+        hidden[eyeball] = z[eyeball] < z[eyeball].mean()
+        height[eyeball[: 1 + IRIS_RINGS * EYEBALL_SECTORS]] = ROWS
     far = {
-        "head": -y,
+        "head": -height,
         "face": np.hypot(x / 0.062, (y - 0.005) / 0.095) - 8 * np.minimum(z - 0.03, 0),
         "head_with_ears": np.maximum(-0.3 * y, 0) - z,
     }
     subsets = {}
     for name, count in SUBSETS.items():
-        rank = np.argsort(np.round(far[name], 9) + 9 * hidden, kind="stable")
+        rank = np.argsort(np.round(far[name], 9) + 99 * hidden, kind="stable")
         subsets[name] = np.sort(rank[:count])
         assert not hidden[subsets[name]].any(), name
     return subsets

@@ -62,12 +62,12 @@ def _mouth(border: np.ndarray) -> np.ndarray:
     reach = np.where(upper, bow, lower)  # how far the vermilion goes from the lip line
     x = side * MOUTH_HALF_WIDTH
     line = MOUTH_HEIGHT - 0.0010 * side**2 + 0.0006 * np.cos(3 * np.pi * side) * arch
-    gap = np.where(upper, 1, -1) * 0.0002 * arch
+    gap = np.where(upper, 1, -1) * 0.00005 * arch
 
     def lip(share: float, widen: float, out: float) -> np.ndarray:
         """Ring at a share of the vermilion's height, pushed out of the face."""
         ring = face_at(x * widen, line + share * reach + gap)
-        ring[:, 2] += out * arch - 0.0015 * (1 - arch)
+        ring[:, 2] += out * arch - 0.0006 * (1 - arch)
         return ring
 
     def inside(narrow: float, up: np.ndarray, depth: float) -> np.ndarray:

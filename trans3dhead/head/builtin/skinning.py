@@ -19,6 +19,9 @@ def skinning_weights(topology: Topology, vertices: np.ndarray) -> np.ndarray:
     below = np.degrees(np.arctan2(HINGE[1] - skin[:, 1], np.maximum(skin[:, 2] - HINGE[2], 1e-3)))
     jaw = smooth_step(below, 20, 42)
     jaw *= smooth_step(topology.row, 3.5, 8.5) * smooth_step(skin[:, 2], -0.050, 0.020)
+    jaw *= smooth_step(HINGE[1] - skin[:, 1], 0.004, 0.040)
+    for side in ("left", "right"):
+        jaw[topology.patches[f"{side}_ear"][1:]] = 0
     mouth = topology.patches["mouth"]
     around = mouth.shape[1]
     turn = np.arange(around) / around  # 0 right corner, .25 upper lip, .5 left corner
@@ -47,7 +50,7 @@ def joint_regressor(topology: Topology, vertices: np.ndarray) -> np.ndarray:
     near = np.exp(-(((y - HINGE[1]) / 0.010) ** 2) - ((z - HINGE[2]) / 0.010) ** 2)
     regressor[JAW, skin] = near * (np.abs(x) > 0.05)
     for joint, eyeball in zip((LEFT_EYE, RIGHT_EYE), topology.eyeballs, strict=True):
-        regressor[joint, eyeball] = 1
+        regressor[joint, eyeball[[0, -1]]] = 1  # front and back pole: their middle is the centre
     return regressor / regressor.sum(axis=1, keepdims=True)
 
 
