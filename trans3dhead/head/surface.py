@@ -115,7 +115,7 @@ class HeadSurface:
         metadata = {k: getattr(self, k) for k in ("name", "licence", "redistributable")}
         buffer = BytesIO()
         arrays: dict[str, np.ndarray] = {METADATA: np.array(json.dumps(metadata)), **self.arrays()}
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        np.savez(buffer, allow_pickle=False, **arrays)
         write_whole(path, buffer.getvalue())
 
     @classmethod

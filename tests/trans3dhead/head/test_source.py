@@ -1,5 +1,7 @@
 """Which head a command gets."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,18 @@ def test_another_head_is_refused(head: HeadModel) -> None:
         UserError, match=r"'builtin' .* came; expected 'flame2020' \(0123456789ab\)"
     ):
         head_by_identity("flame2020", "0123456789abcdef", None)
+
+
+def test_the_head_works_without_torch() -> None:
+    script = """
+import sys
+sys.modules["torch"] = None  # importing it raises
+import numpy as np
+from trans3dhead.head.layout import LAYOUT_413, prior
+from trans3dhead.head.source import resolve_head
+print(resolve_head(None).posed_vertices(prior(LAYOUT_413)[None]).shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "(1, 5023, 3)"

@@ -14,8 +14,8 @@ from trans3dhead.head.builtin.skull import smooth_step
 from trans3dhead.head.builtin.topology import Topology
 
 COUNT = 100
-LARGEST_WAVE = 0.0005
-"""Root mean square, in metres, of the first random direction."""
+LARGEST_WAVE = 0.0015
+"""Metres that the first random direction moves the liveliest parts."""
 
 Push = tuple[str, tuple[float, float], tuple[float, float], tuple[float, float, float]]
 """What is pushed, and in millimetres: centre (x, y), reach (x, y), move (x, y, z). Where the
@@ -111,7 +111,7 @@ def expression_directions(topology: Topology, vertices: np.ndarray) -> np.ndarra
     lively = np.exp(-((x / 0.045) ** 2) - ((y + 0.045) / 0.035) ** 2)
     lively += 0.6 * np.exp(-((x / 0.055) ** 2) - ((y - 0.045) / 0.022) ** 2)
     rank = np.arange(random.shape[-1])
-    random *= 3 * LARGEST_WAVE / (1 + rank / 8) * (lively * regions["face"])[:, None, None]
+    random *= LARGEST_WAVE / (1 + rank / 8) * (lively * regions["face"])[:, None, None]
     return largest_first(np.stack(named, axis=-1), random)
 
 

@@ -51,9 +51,8 @@ def _in_grid(topology: Topology, place: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     coordinates = np.full((topology.faces.max() + 1, 2), OUTSIDE)
     coordinates[: topology.skin_count] = np.stack([topology.row, topology.column], -1)
-    coordinates[np.concatenate([rings[1:].ravel() for rings in topology.patches.values()])] = (
-        OUTSIDE
-    )
+    for rings in topology.patches.values():
+        coordinates[rings[1:]] = OUTSIDE
     corners = coordinates[topology.faces]  # [F, 3, 2]
     lowest, highest = corners.min(axis=1), corners.max(axis=1)
     flat = np.flatnonzero((highest[:, 0] < ROWS) & (highest[:, 1] - lowest[:, 1] == 1))

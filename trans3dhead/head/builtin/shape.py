@@ -14,7 +14,7 @@ from trans3dhead.head.builtin.topology import Topology
 
 COUNT = 300
 LARGEST_WAVE = 0.0009
-"""Root mean square, in metres, of the first random direction."""
+"""Metres that the first random direction moves the head."""
 
 STRETCHES = np.array(
     [
