@@ -1,0 +1,35 @@
+"""What several rooms' tests share: one run of the demo, which trains, exports and builds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from support import NO_TORCH, Demo, WithoutTorch
+
+from trans3dhead.cli.main import main
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """`trans3dhead demo`, run once, as a person runs it. Read only; a change needs a copy."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    result = folder.with_name("demo.json")
+    code = main(["demo", "--out", str(folder), "--json", str(result)])
+    return Demo(folder, code, json.loads(result.read_text()))
+
+
+@pytest.fixture(scope="session")
+def without_torch() -> WithoutTorch:
+    """Run the command line in a process in which importing torch raises."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        code = NO_TORCH + "from trans3dhead.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
+        return subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
