@@ -1,0 +1,182 @@
+"""What a throughput report shows."""
+
+import numpy as np
+
+from benchmarks.report import pieces
+from benchmarks.report.figures import chart, thinned
+from benchmarks.report.page import page
+from benchmarks.report.pieces import Html, Section
+from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
+from benchmarks.throughput.results import BenchReport
+from benchmarks.throughput.rows import HOST_TO_HOST
+
+FEW_CALLS = 100
+"""With fewer, p99 is the slowest call."""
+
+
+def bench_page(report: BenchReport) -> str:
+    """The report of `bench run` as one HTML file."""
+    return page(
+        "Throughput",
+        bench_sections(report),
+        subtitle=f"{machine_line(report)}, one interleaved run",
+    )
+
+
+def bench_sections(report: BenchReport) -> list[Section]:
+    """All sections."""
+    return [throughput_section(report), machine_section(report)]
+
+
+def throughput_section(report: BenchReport) -> Section:
+    """Bars, the table, and the latencies call by call."""
+    body: list[Html | str] = [
+        throughput_chart(report),
+        pieces.table(bench_table(report)),
+        latency_chart(report),
+    ]
+    if report.disturbed:
+        body.insert(0, f"Disturbed: {report.disturbed}.")
+    return Section(
+        title="Throughput",
+        lead="Longer bars are better; slow calls are in every number.",
+        body=body,
+    )
+
+
+def bench_table(report: BenchReport) -> Table:
+    """Every row: latency of a call in milliseconds, images a second, ratio."""
+    rows = []
+    for row in report.rows:
+        latency = row.latency
+        ratio = NOTHING if row.speedup is None else f"{row.speedup:.2f} {interval(row.interval)}"
+        cells = (
+            row.name,
+            str(row.batch),
+            row.precision,
+            *(f"{value:.2f}" for value in (latency.median, latency.p90, latency.p95, latency.p99)),
+            f"{latency.mean:.2f} ± {latency.std:.2f}",
+            str(latency.calls),
+            f"{row.images_per_second:.1f}",
+            ratio,
+        )
+        rows.append(Row(cells=cells))
+    return Table(
+        title="Latency of a call in milliseconds, and throughput",
+        columns=(
+            Column(label="row", number=False),
+            Column(label="batch"),
+            Column(label="precision", number=False),
+            Column(label="median"),
+            Column(label="p90"),
+            Column(label="p95"),
+            Column(label="p99"),
+            Column(label="mean ± std"),
+            Column(label="calls"),
+            Column(label="images/s"),
+            Column(label="times the first"),
+        ),
+        rows=tuple(rows),
+        note=" ".join(notes(report)),
+    )
+
+
+def notes(report: BenchReport) -> list[str]:
+    """What one must know to read the numbers."""
+    threads = {row.threads for row in report.rows}
+    said = ", ".join("the runtime's choice" if t is None else str(t) for t in sorted(
+        threads, key=lambda t: -1 if t is None else t))  # fmt: skip
+    lines = [
+        f"Copies {HOST_TO_HOST}.",
+        f"CPU threads: {said}.",
+        f"The harness adds {1000 * report.overhead.median:.2f} microseconds to a call.",
+        '"times the first": images a second over those of the first row of that batch size, '
+        "with its 95 % interval.",
+    ]
+    few = [row.name for row in report.rows if row.latency.calls < FEW_CALLS]
+    if few:
+        lines.append(f"Under {FEW_CALLS} calls p99 is close to the slowest one.")
+    unsettled = [f"{row.name} at {row.batch}" for row in report.rows if not row.settled]
+    if unsettled:
+        lines.append(f"Still drifting when counting began: {', '.join(unsettled)}.")
+    return lines
+
+
+def throughput_chart(report: BenchReport) -> Html:
+    """Images a second of every row, grouped by batch size."""
+    names = list(dict.fromkeys(row.name for row in report.rows))
+    traces = []
+    for color, name in enumerate(names):
+        mine = [row for row in report.rows if row.name == name]
+        traces.append(
+            {
+                "type": "bar",
+                "name": name,
+                "x": [f"batch {row.batch}" for row in mine],
+                "y": [round(row.images_per_second, 2) for row in mine],
+                "text": [f"{row.images_per_second:.1f}" for row in mine],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "marker": {"color": color},
+                "hovertemplate": f"{name}, %{{x}}: %{{y}} images/s<extra></extra>",
+            }
+        )
+    layout = {"barmode": "group", "bargap": 0.25, "bargroupgap": 0.08, "showlegend": True}
+    return chart(traces, title="Images a second", x="", y="images/s", height=360, layout=layout)
+
+
+def latency_chart(report: BenchReport) -> Html:
+    """Share of calls that were faster, call by call."""
+    traces = []
+    for color, (row, taken) in enumerate(zip(report.rows, report.durations, strict=True)):
+        shares = 100 * (np.arange(len(taken)) + 1) / len(taken)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "line": {"shape": "vh", "width": 2, "color": color},
+                "name": f"{row.name}, batch {row.batch}",
+                "x": thinned(shares).round(3).tolist(),
+                "y": thinned(np.sort(taken)).round(4).tolist(),
+                "hovertemplate": "%{x:.1f} % of calls: %{y:.3g} ms or less<extra></extra>",
+            }
+        )
+    layout = {"yaxis": {"type": "log"}, "xaxis": {"range": [0, 100]}, "showlegend": True}
+    return chart(
+        traces,
+        title="Latency, every counted call",
+        x="% of calls that took no longer",
+        y="ms",
+        height=380,
+        layout=layout,
+    )
+
+
+def machine_section(report: BenchReport) -> Section:
+    """What it ran on."""
+    state = report.before
+    loads = [state.load_average, report.after.load_average]
+    busy = "not measured" if state.other_load is None else f"{state.other_load:.2f} cores"
+    shown = {
+        "processor": state.machine.cpu,
+        "cores": state.cores,
+        "instructions": ", ".join(state.instructions) or "none of those that matter",
+        "GPU": state.machine.gpu or state.machine.no_gpu,
+        "load average, before and after": " and ".join(number(load, 3) for load in loads),
+        "other work before the run": busy,
+        "rounds": len(report.order),
+    }
+    gpu = {f"GPU {name}": value for name, value in (state.gpu or {}).items()}
+    return Section(
+        title="Machine",
+        body=[
+            pieces.facts({**shown, **gpu}),
+            pieces.details("versions", pieces.facts(state.versions)),
+        ],
+    )
+
+
+def machine_line(report: BenchReport) -> str:
+    """The machine in a few words."""
+    machine = report.before.machine
+    return machine.gpu or f"{machine.cpu}, {report.before.cores} cores"

@@ -1,0 +1,41 @@
+"""`bench run`: open the rows, look at the machine, time them, sum up."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.throughput.machine import look
+from benchmarks.throughput.measure import Progress, measure
+from benchmarks.throughput.results import BenchReport, summarise
+from benchmarks.throughput.rows import open_rows
+from engines.errors import UserError
+
+SECONDS = 5.0
+
+
+def bench(
+    engines: Sequence[Path],
+    *,
+    checkpoint: Path | None = None,
+    head: Path | None = None,
+    batches: Sequence[int] | None = None,
+    seconds: float = SECONDS,
+    threads: int | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> BenchReport:
+    """Time engines, and a checkpoint in eager PyTorch, side by side in one run.
+
+    Args:
+        engines, checkpoint, head, batches, threads: see `rows.open_rows`.
+        seconds: of counted calls for each row.
+
+    Raises:
+        UserError: nothing to time, or something that cannot be.
+    """
+    if not seconds > 0:
+        raise UserError(f"--seconds {seconds:g} came; expected more than 0; 5 is the default")
+    before = look()
+    with open_rows(
+        engines, checkpoint=checkpoint, head=head, batches=batches, threads=threads
+    ) as rows:
+        session = measure(rows, seconds=seconds, progress=progress)
+    return summarise(session, before, look())

@@ -1,0 +1,145 @@
+"""Timing rows side by side: every round visits every row, so that drift hits all alike.
+
+A row is warmed up until its times settle. A visit makes one call that is not counted, because the
+row before it has left its own weights in the caches and its own threads awake, and then calls for
+a quarter of a second, at least once. The order of the rows is drawn anew each round, from a fixed
+seed. Every counted call stays in the sample, however slow.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+VISIT_SECONDS = 0.25
+MIN_ROUNDS = 6
+"""Fewer give no interval (`parity.statistics.MIN_IMAGES`)."""
+WINDOW = 5
+"""Calls in each of the two windows that the warm-up compares."""
+SETTLED = 0.05
+"""Largest change of the median from one window to the next that counts as settled."""
+WARMUP_SECONDS = 5.0
+"""Longest warm-up; a row that has not settled by then is measured, and said to be unsettled."""
+SEED = 6
+NANO = 1e-9
+
+Clock = Callable[[], int]
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Something to be timed."""
+
+    name: str
+    batch: int
+    """Images a call."""
+    call: Callable[[], object]
+    """One whole call; returns when the answers are there."""
+    precision: str
+    """Effective precision."""
+    copies: str
+    """What a call moves besides computing."""
+    threads: int | None
+    """Of the CPU; None where the runtime chose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What was timed of one row."""
+
+    row: Row
+    durations: list[int] = field(default_factory=list)
+    """Nanoseconds of every counted call, in order."""
+    rounds: list[int] = field(default_factory=list)
+    """The round each of them belongs to."""
+    warmup_calls: int
+    settled: bool
+    """Whether the warm-up ended because the times had settled."""
+
+    def image_seconds(self) -> NDArray[np.float64]:
+        """Mean seconds an image in each round [rounds]: what ratios are taken of."""
+        rounds = np.asarray(self.rounds)
+        seconds = np.bincount(rounds, np.asarray(self.durations) * NANO)
+        return seconds / (np.bincount(rounds) * self.row.batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One run over all rows."""
+
+    timings: tuple[Timing, ...]
+    """In the order the rows were given."""
+    order: tuple[tuple[int, ...], ...]
+    """The rows visited in each round, by position."""
+    overhead: Timing
+    """The harness timing nothing: what it adds to every call."""
+
+
+def measure(
+    rows: Sequence[Row],
+    *,
+    seconds: float,
+    clock: Clock = time.perf_counter_ns,
+    progress: Progress = lambda stage, done, total: None,
+) -> Session:
+    """Time rows, interleaved.
+
+    Args:
+        seconds: of counted calls for each row, at least; and at least MIN_ROUNDS rounds.
+        clock: nanoseconds; time as the tests want it.
+        progress: called after each warm-up and each round.
+    """
+    assert rows and seconds > 0
+    null = Row(
+        name="nothing", batch=1, call=lambda: None, precision="", copies="none", threads=None
+    )
+    timings = []
+    for done, row in enumerate([*rows, null]):
+        timings.append(_warm_up(row, clock))
+        progress("warm-up", done + 1, len(rows) + 1)
+    rng = np.random.default_rng(SEED)
+    order: list[tuple[int, ...]] = []
+    rounds = max(MIN_ROUNDS, int(np.ceil(seconds / VISIT_SECONDS)))
+    for number in range(rounds):
+        order.append(tuple(map(int, rng.permutation(len(timings)))))
+        for position in order[-1]:
+            _visit(timings[position], number, clock, seconds / rounds)
+        progress("rounds", number + 1, rounds)
+    return Session(timings=tuple(timings[:-1]), order=tuple(order), overhead=timings[-1])
+
+
+def _visit(timing: Timing, number: int, clock: Clock, seconds: float) -> None:
+    """Call for so many seconds, at least once, and keep every duration."""
+    call = timing.row.call
+    call()
+    spent = 0
+    while spent < seconds / NANO:
+        start = clock()
+        call()
+        taken = clock() - start
+        timing.durations.append(taken)
+        timing.rounds.append(number)
+        # A call that takes no time at all must not keep the loop going for ever.
+        spent += max(taken, 1000)
+
+
+def _warm_up(row: Row, clock: Clock) -> Timing:
+    """Call until two windows in a row have the same median, or the time is up."""
+    taken: list[int] = []
+    began = clock()
+    while True:
+        start = clock()
+        row.call()
+        now = clock()
+        taken.append(now - start)
+        if len(taken) % WINDOW == 0 and len(taken) >= 2 * WINDOW:
+            before = float(np.median(taken[-2 * WINDOW : -WINDOW]))
+            after = float(np.median(taken[-WINDOW:]))
+            if abs(after - before) <= SETTLED * before:
+                return Timing(row=row, warmup_calls=len(taken), settled=True)
+        if (now - began) * NANO >= WARMUP_SECONDS:
+            return Timing(row=row, warmup_calls=len(taken), settled=False)

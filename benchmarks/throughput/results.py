@@ -1,0 +1,149 @@
+"""What `bench run` found: latencies, throughput and ratios, as data."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
+from benchmarks.throughput.machine import MachineState
+from benchmarks.throughput.measure import NANO, Session, Timing
+
+SCHEMA = 1
+"""Of the JSON; raised when a field changes its meaning."""
+PERCENTILES = (90, 95, 99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Milliseconds of a call, over every counted call."""
+
+    calls: int
+    median: float
+    p90: float
+    p95: float
+    p99: float
+    """Under 100 calls it is the slowest one."""
+    mean: float
+    std: float
+    largest: float
+
+    @classmethod
+    def of(cls, timing: Timing) -> "Latency":
+        """Summary of a row's calls; percentiles are times that occurred."""
+        taken = np.asarray(timing.durations) * NANO * 1000
+        p90, p95, p99 = np.percentile(taken, PERCENTILES, method="inverted_cdf")
+        return cls(
+            calls=len(taken),
+            median=float(np.median(taken)),
+            p90=float(p90),
+            p95=float(p95),
+            p99=float(p99),
+            mean=float(taken.mean()),
+            std=float(taken.std()),
+            largest=float(taken.max()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRow:
+    """One row at one batch size."""
+
+    name: str
+    batch: int
+    precision: str
+    copies: str
+    threads: int | None
+    latency: Latency
+    images_per_second: float
+    """Images of all counted calls / their time, slow ones included."""
+    speedup: float | None
+    """Images a second over those of `baseline`; None for the baseline itself."""
+    interval: Interval | None
+    """Of the speedup, at 95 %, rounds drawn anew in pairs."""
+    baseline: str | None
+    """The first row of the same batch size."""
+    warmup_calls: int
+    settled: bool
+    """Whether the times had settled before counting began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """One interleaved run on one machine."""
+
+    schema: int = SCHEMA
+    rows: tuple[BenchRow, ...]
+    overhead: Latency
+    """Of a row that does nothing: what the harness adds to every call."""
+    order: tuple[tuple[int, ...], ...]
+    """Rows visited in each round, by position; the last position is the row that does nothing."""
+    before: MachineState
+    after: MachineState
+    durations: tuple[NDArray[np.float64], ...] = field(repr=False, compare=False)
+    """Milliseconds of every counted call, row by row."""
+
+    @property
+    def disturbed(self) -> str | None:
+        """What else kept the machine busy, where it did."""
+        if self.before.other_load is not None and self.before.other_load > 0.5:
+            return (
+                f"{self.before.other_load:.1f} cores were busy with other work as the run began: "
+                "times are too long, ratios within the run hold better"
+            )
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; every counted call among them, rounded to a tenth of a microsecond."""
+        found = dataclasses.asdict(dataclasses.replace(self, durations=()))
+        found["durations"] = [np.round(taken, 4).tolist() for taken in self.durations]
+        found["disturbed"] = self.disturbed
+        return found
+
+
+def summarise(session: Session, before: MachineState, after: MachineState) -> BenchReport:
+    """Statistics of a run."""
+    baselines: dict[int, Timing] = {}
+    for timing in session.timings:
+        baselines.setdefault(timing.row.batch, timing)
+    return BenchReport(
+        rows=tuple(_row(timing, baselines[timing.row.batch]) for timing in session.timings),
+        overhead=Latency.of(session.overhead),
+        order=session.order,
+        before=before,
+        after=after,
+        durations=tuple(np.asarray(timing.durations) * NANO * 1000 for timing in session.timings),
+    )
+
+
+def _row(timing: Timing, baseline: Timing) -> BenchRow:
+    row, latency = timing.row, Latency.of(timing)
+    speedup, interval = (None, None) if timing is baseline else _speedup(timing, baseline)
+    return BenchRow(
+        name=row.name,
+        batch=row.batch,
+        precision=row.precision,
+        copies=row.copies,
+        threads=row.threads,
+        latency=latency,
+        images_per_second=1000 * row.batch / latency.mean,
+        speedup=speedup,
+        interval=interval,
+        baseline=None if timing is baseline else baseline.row.name,
+        warmup_calls=timing.warmup_calls,
+        settled=timing.settled,
+    )
+
+
+def _speedup(timing: Timing, baseline: Timing) -> tuple[float, Interval | None]:
+    """Time of the baseline over the row's, each the mean over rounds of seconds an image."""
+    slow, fast = baseline.image_seconds(), timing.image_seconds()
+    interval = None
+    if len(slow) >= MIN_IMAGES:
+        bootstrap = Bootstrap(len(slow))
+        ratios = bootstrap.means(slow) / bootstrap.means(fast)
+        low, high = np.quantile(ratios, [bootstrap.tail, 1 - bootstrap.tail])
+        interval = Interval(float(low), float(high))
+    return float(slow.mean() / fast.mean()), interval

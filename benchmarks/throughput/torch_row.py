@@ -1,0 +1,51 @@
+"""Eager PyTorch in float32: what everyone has before anything is deployed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trans3dhead.head.layout import to_full
+from trans3dhead.head.source import head_by_identity
+from trans3dhead.head.torch_model import TorchHead
+from trans3dhead.training.checkpoint import load_checkpoint
+from trans3dhead.training.predictor import NetworkPredictor
+
+Crops = NDArray[np.uint8]
+
+
+class EagerNetwork:
+    """A checkpoint that answers as a graph does.
+
+    Args:
+        head_folder: its head model, where that is not the built-in one.
+        mesh: whether to give vertices and projected too.
+        threads: of the whole process; PyTorch's own choice where None.
+    """
+
+    def __init__(
+        self, checkpoint: Path, *, head_folder: Path | None, mesh: bool, threads: int | None
+    ) -> None:
+        loaded = load_checkpoint(checkpoint)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.size = loaded.preset.network.image_size
+        self.threads = torch.get_num_threads()
+        self._predictor = NetworkPredictor(loaded.network, self.size)
+        self._head = None
+        if mesh:
+            record = loaded.head
+            self._head = TorchHead(head_by_identity(record.name, record.sha256, head_folder))
+
+    def __call__(self, images: Crops) -> dict[str, NDArray[Any]]:
+        """All outputs for crops [B, S, S, 3] uint8 RGB, as arrays."""
+        answers: dict[str, NDArray[Any]] = dict(self._predictor.predict(images))
+        if self._head is not None:
+            with torch.inference_mode():
+                params = torch.from_numpy(to_full(answers["params"]))
+                vertices = self._head.posed_vertices(params)
+                answers["vertices"] = vertices.numpy()
+                answers["projected"] = self._head.project(vertices, params, self.size).numpy()
+        return answers

@@ -1,0 +1,79 @@
+"""`trans3dhead bench run`: latency and throughput, side by side in one run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from trans3dhead.cli.common import CommonOptions, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.throughput.results import BenchReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Time engines, and a checkpoint in eager PyTorch, interleaved in one run.
+
+    A call takes uint8 crops in host memory and ends when every output is back in host arrays.
+    Rows take turns every quarter of a second, so that drift hits all alike. No call is dropped
+    from the sample.
+    """
+
+    engines: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Engine folders, BUNDLE/engines/NAME."""
+    checkpoint: Path | None = None
+    """Checkpoint to time as eager float32 PyTorch: the row that ratios are taken to."""
+    head: Path | None = None
+    """Folder of the checkpoint's head model, where it is not the built-in one."""
+    batch: tuple[int, ...] = ()
+    """Images a call, such as 1 4 16; by default those of 1, 4 and 16 that each engine takes."""
+    seconds: float = 5.0
+    """Counted seconds for each row."""
+    threads: int | None = None
+    """CPU threads of every row; each runtime's own choice by default."""
+    html: Path | None = None
+    """Also write a report for people: one file that needs no network."""
+    markdown: Path | None = None
+    """Also write the tables as Markdown."""
+
+
+def run(options: Options) -> Outcome:
+    from benchmarks.throughput.bench import bench
+    from engines.files import write_whole
+    from trans3dhead.cli.terminal import stage_bars, wide_console
+
+    console = wide_console()
+    with stage_bars(console) as progress:
+        report = bench(
+            options.engines,
+            checkpoint=options.checkpoint,
+            head=options.head,
+            batches=options.batch or None,
+            seconds=options.seconds,
+            threads=options.threads,
+            progress=progress,
+        )
+    _print(console, report)
+    if options.html is not None:
+        from benchmarks.report.bench_sections import bench_page
+
+        write_whole(options.html, bench_page(report))
+    if options.markdown is not None:
+        from benchmarks.report.markdown import bench_markdown
+
+        write_whole(options.markdown, bench_markdown(report))
+    return Outcome(data=report.to_dict(), report=report)
+
+
+def _print(console: "Console", report: "BenchReport") -> None:
+    from benchmarks.report.bench_sections import bench_table, machine_line
+    from trans3dhead.cli.terminal import say
+
+    console.print(bench_table(report).rich())
+    say(console, machine_line(report))
+    if report.disturbed:
+        say(console, f"disturbed: {report.disturbed}", "yellow")

@@ -1,0 +1,82 @@
+"""`trans3dhead verify`: is the engine as good as PyTorch?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from trans3dhead.cli.common import CommonOptions, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.parity.results import ParityReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Judge an engine by its bundle's reference: eager PyTorch in float32. Needs no torch.
+
+    A gate passes where the whole 95 % interval lies within its margin, fails where the whole
+    interval lies beyond it, and is inconclusive otherwise. Exit code 0: every gate passed;
+    1: a gate failed or is inconclusive, and each is listed with number, interval and margin.
+    The verdict is written into the engine's manifest.
+    """
+
+    engine: tyro.conf.Positional[Path]
+    """Engine folder, BUNDLE/engines/NAME, made by `trans3dhead build`."""
+    head: Path | None = None
+    """Folder of the head model, where the bundle neither holds it nor uses the built-in one."""
+    margins: Path | None = None
+    """TOML file whose margins replace the shipped ones (benchmarks/parity/margins.toml)."""
+    limit: int | None = None
+    """Judge the first so many reference images alone: quicker, and sure of less."""
+    threads: int | None = None
+    """CPU threads; the runtime's own choice by default."""
+    html: Path | None = None
+    """Also write a report for people: one file that needs no network."""
+    markdown: Path | None = None
+    """Also write the tables as Markdown."""
+
+
+def run(options: Options) -> Outcome:
+    from benchmarks.parity.harness import verify
+    from engines.files import write_whole
+    from trans3dhead.cli.terminal import stage_bars, wide_console
+
+    console = wide_console()
+    with stage_bars(console) as progress:
+        report = verify(
+            options.engine,
+            options.head,
+            margins=options.margins,
+            limit=options.limit,
+            threads=options.threads,
+            progress=progress,
+        )
+    _print(console, report)
+    if options.html is not None:
+        from benchmarks.report.parity_sections import parity_page
+
+        write_whole(options.html, parity_page(report))
+    if options.markdown is not None:
+        from benchmarks.report.markdown import parity_markdown
+
+        write_whole(options.markdown, parity_markdown(report))
+    return Outcome(data=report.to_dict(), exit_code=0 if report.passed else 1, report=report)
+
+
+def _print(console: "Console", report: "ParityReport") -> None:
+    from benchmarks.report.parity_tables import metric_table, movement_table, tensor_table
+    from benchmarks.report.tables import STYLES
+    from trans3dhead.cli.terminal import say
+
+    for table in (metric_table, movement_table, tensor_table):
+        console.print(table(report).rich())
+    for verdict in ("fail", "inconclusive", "not measured"):
+        for gate in report.with_verdict(verdict):
+            say(console, gate.line(), STYLES[verdict])
+    say(console, report.digits_line)
+    say(console, report.blind_line)
+    say(console, report.headline, STYLES[report.verdict])
