@@ -3,14 +3,16 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engines.bundle import CONTRACT_FILE, ENGINES_FOLDER, Bundle
-from engines.contract import Contract
+from engines.contract import Contract, RecipeEntry
 from engines.errors import UserError
 from engines.files import sha256_of, whole_folder
 from engines.machine import Machine, this_machine
 from engines.manifest import BatchProfile, BuildKey, Manifest, read_manifest, write_manifest
-from engines.runtime import BuildOrder, Half, Progress, find_runtime
+from engines.options import BuildOptions, flag
+from engines.runtime import BuildOrder, Progress, Runtime, find_runtime
 
 OPEN_PROFILE = BatchProfile(min=1, opt=8, max=32)
 """Batches an engine of a dynamic graph takes unless asked otherwise."""
@@ -22,10 +24,8 @@ def build_engine(
     runtime: str,
     *,
     name: str | None = None,
-    provider: str | None = None,
-    half: Half | None = None,
     profiles: Sequence[BatchProfile] = (),
-    optimization_level: int | None = None,
+    options: BuildOptions | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -36,10 +36,8 @@ def build_engine(
         recipe: a recipe of the bundle, such as "fp16".
         runtime: a key of `RUNTIMES`.
         name: RUNTIME-RECIPE where None.
-        provider: of ONNX Runtime: cpu, cuda or tensorrt; cpu where None.
-        half: of ONNX Runtime: how a half recipe is computed; emulated on the CPU where None.
         profiles: batch ranges of a dynamic graph; 1 to 32, tuned for 8, where empty.
-        optimization_level: of TensorRT's builder, 0 to 5; its own default where None.
+        options: what else the runtime is asked for.
         force: build even where nothing changed.
         progress: called with what is done and the share of it, 0 to 1.
 
@@ -55,16 +53,14 @@ def build_engine(
     graph = source.graph(recipe)
     entry = source.contract.recipes[recipe]
     builder = find_runtime(runtime)
-    used_provider, settings = builder.settle(
-        entry, provider=provider, half=half, optimization_level=optimization_level
-    )
+    provider, settings = _settle_options(builder, recipe, entry, options or BuildOptions())
     engine_name = _checked_name(name or f"{runtime}-{recipe}")
     folder = source.folder / ENGINES_FOLDER / engine_name
     machine = this_machine()
     key = BuildKey(
         runtime=runtime,
         runtime_version=builder.version(),
-        provider=used_provider,
+        provider=provider,
         recipe=recipe,
         onnx_sha256=source.contract.files[graph.name],
         contract_sha256=sha256_of(source.folder / CONTRACT_FILE),
@@ -79,7 +75,7 @@ def build_engine(
         contract=source.contract,
         recipe=entry,
         profiles=key.profiles,
-        provider=used_provider,
+        provider=provider,
         settings=settings,
     )
     try:
@@ -104,6 +100,20 @@ def build_engine(
             "free some space or its permissions"
         ) from error
     return folder
+
+
+def _settle_options(
+    builder: Runtime, recipe: str, entry: RecipeEntry, options: BuildOptions
+) -> tuple[str, dict[str, Any]]:
+    """Provider and settings of the build; an option that the runtime lacks is refused."""
+    for name, value in options.given().items():
+        if name not in builder.options:
+            known = ", ".join(map(flag, sorted(builder.options)))
+            raise UserError(
+                f"{flag(name)} {value} came; {builder.name} has no such option, only {known}; "
+                "leave it out"
+            )
+    return builder.settle(recipe, entry, options)
 
 
 def _settle_profiles(

@@ -8,6 +8,7 @@ from typing import Any
 from engines.errors import ContractError, UserError
 from engines.files import write_whole
 from engines.machine import Machine
+from engines.options import BuildOptions, flag
 from engines.precision import Effective
 from engines.records import from_value, read_json, to_json
 
@@ -100,9 +101,9 @@ class Manifest(BuildKey):
         words += ["--runtime", self.runtime, "--name", self.name]
         if self.provider != self.runtime:
             words += ["--provider", self.provider]
-        for option in ("half", "optimization_level"):
-            if self.settings.get(option) is not None:
-                words += [f"--{option.replace('_', '-')}", str(self.settings[option])]
+        for option in fields(BuildOptions):
+            if self.settings.get(option.name) is not None:
+                words += [flag(option.name), str(self.settings[option.name])]
         words += ["--batch", *map(str, profiles or self.profiles), "--force"]
         return " ".join(words)
 

@@ -12,9 +12,10 @@ from engines.bundle import Bundle
 from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError
 from engines.manifest import Manifest
+from engines.options import BuildOptions
 from engines.precision import Effective, check_promise, low_share, onnx_products
 from engines.probe import effective_precision
-from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Half, Progress, Runtime
+from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
 
 if TYPE_CHECKING:
     import onnx
@@ -37,6 +38,7 @@ def runtime(name: str) -> Runtime:
 class OnnxRuntime(Runtime):
     """Builds and opens engines of ONNX Runtime."""
 
+    options = frozenset({"provider", "half"})
     needs_build_machine = False
 
     def __init__(self, name: str) -> None:
@@ -46,27 +48,18 @@ class OnnxRuntime(Runtime):
         return str(_import().__version__)
 
     def settle(
-        self,
-        recipe: RecipeEntry,
-        *,
-        provider: str | None,
-        half: Half | None,
-        optimization_level: int | None,
+        self, recipe: str, entry: RecipeEntry, options: BuildOptions
     ) -> tuple[str, dict[str, Any]]:
-        if optimization_level is not None:
-            raise UserError(
-                "--optimization-level came; ONNX Runtime always optimises fully; "
-                "leave it out, or build with `--runtime tensorrt`"
-            )
-        provider = provider or "cpu"
+        provider = options.provider or "cpu"
         require_provider(provider)
-        if recipe.precision == "float32":
-            if half is not None:
+        if entry.precision == "float32":
+            if options.half is not None:
                 raise UserError(
-                    f"--half {half} came; this recipe holds nothing in half; leave --half out"
+                    f"--half {options.half} came; recipe {recipe} holds nothing in half; "
+                    "leave --half out"
                 )
             return provider, {}
-        return provider, {"half": half or ("emulated" if provider == "cpu" else "native")}
+        return provider, {"half": options.half or ("emulated" if provider == "cpu" else "native")}
 
     def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
         """Write the graph, load it once, run it once, and find out what it computes."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from engines.errors import ContractError, UserError
 from engines.files import sha256_of
 from engines.machine import Machine, this_machine
 from engines.manifest import BatchProfile, Manifest, read_manifest
+from engines.options import BuildOptions
 from engines.precision import Effective
 
 RUNTIMES = {
@@ -30,7 +31,6 @@ RUNTIMES = {
 """Runtime to the module that holds it."""
 
 Array = npt.NDArray[Any]
-Half = Literal["emulated", "native"]
 Progress = Callable[[str, float], None]
 """Called with what is done now and the share of it that is done, 0 to 1."""
 
@@ -148,6 +148,8 @@ class Runtime(ABC):
     """One runtime: what it is called, what it can be asked for, how it builds and opens."""
 
     name: str
+    options: frozenset[str]
+    """The fields of `BuildOptions` it takes; others are refused before `settle`."""
     needs_build_machine: bool
     """Whether an engine runs only on the kind of GPU it was built on."""
 
@@ -157,12 +159,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def settle(
-        self,
-        recipe: RecipeEntry,
-        *,
-        provider: str | None,
-        half: Half | None,
-        optimization_level: int | None,
+        self, recipe: str, entry: RecipeEntry, options: BuildOptions
     ) -> tuple[str, dict[str, Any]]:
         """The provider and the settings a build will have; a UserError for what cannot be.
 

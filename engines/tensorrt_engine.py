@@ -19,8 +19,9 @@ from engines.contract import RecipeEntry
 from engines.errors import BuildError, UserError
 from engines.machine import Machine, this_machine
 from engines.manifest import Manifest
+from engines.options import BuildOptions
 from engines.precision import Effective
-from engines.runtime import BuildOrder, BuiltFile, Engine, Half, Progress, Runtime
+from engines.runtime import BuildOrder, BuiltFile, Engine, Progress, Runtime
 
 PLAN_FILE = "engine.plan"
 """The plan as TensorRT gave it, with nothing in front: trtexec opens it."""
@@ -69,29 +70,16 @@ class TensorRT(Runtime):
     def __init__(self, name: str) -> None:
         self.name = name
         self._flavour = FLAVOURS[name]
+        self.options = frozenset({"optimization_level"})
         self.needs_build_machine = not self._flavour.builds_without_gpu
 
     def version(self) -> str:
         return _version(self._flavour.module, self._flavour.distributions, self._flavour.install)
 
     def settle(
-        self,
-        recipe: RecipeEntry,
-        *,
-        provider: str | None,
-        half: Half | None,
-        optimization_level: int | None,
+        self, recipe: str, entry: RecipeEntry, options: BuildOptions
     ) -> tuple[str, dict[str, Any]]:
-        if provider not in (None, self.name):
-            raise UserError(
-                f"--provider {provider} came; {self.name} has none; leave it out, "
-                "or build with `--runtime onnxruntime`"
-            )
-        if half not in (None, "native"):
-            raise UserError(
-                f"--half {half} came; {self.name} computes in half; leave it out, "
-                "or build with `--runtime onnxruntime`"
-            )
+        optimization_level = options.optimization_level
         if optimization_level not in (None, *OPTIMIZATION_LEVELS):
             raise UserError(f"--optimization-level {optimization_level} came; expected 0 to 5")
         polygraphy = _version("polygraphy", ("polygraphy",), self._flavour.install)

@@ -31,7 +31,7 @@ def test_a_build_and_its_json(
         (["--runtime", "abacus"], "runtime 'abacus' came; expected one of onnxruntime"),
         (["--batch", "8,1,2"], "expected 1 <= min <= opt <= max"),
         (["--batch", "many"], "expected one number or min,opt,max"),
-        (["--half", "native"], "this recipe holds nothing in half"),
+        (["--half", "native"], "recipe fp32 holds nothing in half"),
     ],
 )
 def test_what_cannot_be_exits_with_2_and_one_line(

@@ -16,6 +16,7 @@ from engines.building import build_engine
 from engines.errors import BuildError, ContractError, UserError
 from engines.machine import Machine
 from engines.manifest import BatchProfile, read_manifest, write_manifest
+from engines.options import BuildOptions
 from engines.runtime import open_engine
 from engines.tensorrt_engine import PLAN_FILE, check_gpu
 
@@ -59,7 +60,7 @@ def test_a_static_graph_in_float32(static_bundle: Path) -> None:
         static_bundle,
         "fp32",
         "tensorrt-rtx",
-        optimization_level=1,
+        options=BuildOptions(optimization_level=1),
         progress=lambda what, share: steps.append((what, share)),
     )
     manifest = read_manifest(folder)

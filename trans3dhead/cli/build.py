@@ -2,15 +2,16 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
+from engines.options import BuildOptions
 from trans3dhead.cli.common import CommonOptions, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(CommonOptions):
+class Options(BuildOptions, CommonOptions):
     """Build an engine from a bundle; where it is there already, of the same inputs, do nothing.
 
     The engine comes to lie in BUNDLE/engines/NAME: the runtime's own file, and a manifest that
@@ -29,13 +30,6 @@ class Options(CommonOptions):
     batch: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MIN,OPT,MAX")] = ()
     """Batch sizes an engine of a dynamic graph takes, and the one it is tuned for; several ranges
     are allowed. 1,8,32 unless given; a static graph has one size and needs nothing here."""
-    provider: Literal["cpu", "cuda", "tensorrt"] | None = None
-    """What computes in ONNX Runtime; cpu unless given. The one asked for is used, or an error."""
-    half: Literal["emulated", "native"] | None = None
-    """How ONNX Runtime computes a half recipe: emulated rounds as half does, in float32 (the
-    CPU's default: it has no half kernels); native leaves it to the provider."""
-    optimization_level: int | None = None
-    """Effort of TensorRT's builder, 0 to 5; its own default unless given."""
     force: bool = False
     """Build even where nothing changed."""
 
@@ -64,10 +58,8 @@ def run(options: Options) -> Outcome:
             options.recipe,
             options.runtime,
             name=options.name,
-            provider=options.provider,
-            half=options.half,
             profiles=[BatchProfile.parse(text) for text in options.batch],
-            optimization_level=options.optimization_level,
+            options=options,
             force=options.force,
             progress=progress,
         )
