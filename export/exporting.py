@@ -1,0 +1,251 @@
+"""From a checkpoint to a bundle: traced once, typed by recipe, checked, then published whole."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import onnx
+import onnx_ir as ir
+
+from engines.bundle import CONTRACT_FILE, HEAD_FILE, REFERENCE_FILE, Reference, npz_bytes
+from engines.contract import (
+    Contract,
+    Cost,
+    HeadIdentity,
+    ImageContract,
+    Provenance,
+    RecipeEntry,
+    Variant,
+    input_specs,
+    output_specs,
+)
+from engines.errors import UserError
+from engines.files import sha256_of, whole_folder, write_whole
+from engines.precision import low_share, onnx_products
+from engines.records import to_json
+from export.checks import Candidate, check_graphs
+from export.deployed import Deployed
+from export.graph import node_counts, trace
+from export.lowering import lower
+from export.recipes import QAMemForm, Recipe, recipe_named
+from export.reference import dataset_photos, make_reference, rendered_photos
+from trans3dhead.data.crop import EVALUATION_OFFSETS
+from trans3dhead.head.layout import layout_of
+from trans3dhead.head.model import HeadModel
+from trans3dhead.head.source import head_by_identity
+from trans3dhead.head.surface import VERTEX_COUNT
+from trans3dhead.network.config import IMAGE_MEAN, IMAGE_STD, NetworkConfig
+from trans3dhead.network.cost import flops_per_image
+from trans3dhead.training.checkpoint import Checkpoint, load_checkpoint
+from trans3dhead.training.provenance import git_revision, library_versions
+
+TOOLS = ("onnx", "onnxscript", "onnx-ir", "onnxruntime")
+"""Libraries that the graph's bytes or its checks depend on, beside the checkpoint's own."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, what is done of it, and its total."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport:
+    """A published bundle."""
+
+    folder: Path
+    contract: Contract
+    differences: dict[str, dict[str, float]]
+    """Largest difference from eager PyTorch in the checks, by recipe and output."""
+    sizes: dict[str, int]
+    """Bytes by file."""
+
+
+def export_bundle(
+    checkpoint: Path,
+    out: Path,
+    *,
+    variant: Variant = "params",
+    recipes: Sequence[str] = ("fp32", "fp16"),
+    batch: int | None = 1,
+    qamem: QAMemForm | None = None,
+    head: Path | None = None,
+    reference: Path | None = None,
+    split: str = "val",
+    count: int = 64,
+    include_head: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> ExportReport:
+    """Write the bundle folder `out`, whole or not at all.
+
+    Args:
+        checkpoint: of `trans3dhead train`.
+        out: a new folder.
+        variant: "params", or "mesh" with vertices and projections in the graph.
+        recipes: names of `export.recipes.RECIPES`.
+        batch: a fixed batch size, or None for an open one.
+        qamem: the form of query-aware memory in every graph; None leaves it to the recipes.
+        head: folder of the head model; None for the built-in one.
+        reference: folder of a data set to take the reference images from; None renders them.
+        split: of that data set.
+        count: reference images.
+        include_head: whether `head.npz` holds the shape basis too.
+        progress: see `Progress`.
+
+    Raises:
+        CheckError: the graphs do not answer as the trained network; nothing was published.
+        UserError: says what came, what was expected, how to mend it.
+    """
+    chosen = _chosen_recipes(recipes, qamem)
+    _check_numbers(variant, batch, count)
+    with whole_folder(out) as folder:
+        trained = load_checkpoint(checkpoint)
+        config = trained.preset.network
+        model_of_head = head_by_identity(trained.head.name, trained.head.sha256, head)
+        photos = (
+            rendered_photos(model_of_head, count)
+            if reference is None
+            else dataset_photos(reference, split, count)
+        )
+        progress("reference images", 0, count)
+        truth = make_reference(
+            photos,
+            trained.network,
+            model_of_head,
+            size=config.image_size,
+            variant=variant,
+            done=lambda done: progress("reference images", done, count),
+        )
+        progress("tracing", 0, 1)
+        traced = trace(
+            Deployed(trained.network, config, head=model_of_head if variant == "mesh" else None),
+            size=config.image_size,
+            batch=batch,
+        )
+        progress("tracing", 1, 1)
+        entries, weights = {}, {}
+        for recipe in chosen:
+            lowered = lower(traced, recipe)
+            proto = ir.to_proto(lowered)
+            write_whole(folder / f"{recipe.name}.onnx", proto.SerializeToString())
+            entries[recipe.name] = _entry(recipe, config, lowered, proto)
+            weights[recipe.name] = sum(
+                constant.const_value.nbytes
+                for constant in lowered.graph.initializers.values()
+                if constant.const_value is not None
+            )
+        contract = Contract(
+            variant=variant,
+            batch=batch,
+            inputs=input_specs(config.image_size),
+            outputs=output_specs(
+                variant,
+                parameters=config.parameters,
+                vertices=VERTEX_COUNT,
+                landmarks=not config.single_task,
+            ),
+            image=ImageContract(
+                size=config.image_size,
+                mean=IMAGE_MEAN,
+                std=IMAGE_STD,
+                crop_offset=EVALUATION_OFFSETS[0],
+            ),
+            parameters=_layout_sizes(config),
+            head=_identity(model_of_head, include_head),
+            recipes=entries,
+            cost=Cost(flops=flops_per_image(config), weight_bytes=weights),
+            provenance=_provenance(trained),
+        )
+        differences = _checked(folder, chosen, contract, truth, progress)
+        arrays = model_of_head.arrays() if include_head else model_of_head.drawing_arrays()
+        write_whole(folder / HEAD_FILE, npz_bytes(arrays))
+        write_whole(folder / REFERENCE_FILE, truth.to_bytes())
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+        contract = replace(contract, files=files)
+        write_whole(folder / CONTRACT_FILE, to_json(contract))
+        sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    return ExportReport(folder=out, contract=contract, differences=differences, sizes=sizes)
+
+
+def _checked(
+    folder: Path,
+    recipes: Sequence[Recipe],
+    contract: Contract,
+    reference: Reference,
+    progress: Progress,
+) -> dict[str, dict[str, float]]:
+    candidates = [
+        Candidate(recipe=r.name, precision=r.precision, path=folder / f"{r.name}.onnx")
+        for r in recipes
+    ]
+    progress("checks", 0, len(candidates))
+    return check_graphs(
+        candidates,
+        contract,
+        reference,
+        done=lambda done: progress("checks", done, len(candidates)),
+    )
+
+
+def _chosen_recipes(names: Sequence[str], qamem: QAMemForm | None) -> list[Recipe]:
+    if not names:
+        raise UserError("no recipe came; expected at least one; give `--recipes fp32`")
+    if len(set(names)) < len(names):
+        raise UserError(f"recipes {', '.join(names)} came; expected each once; drop the repeated")
+    chosen = [recipe_named(name) for name in names]
+    return [replace(recipe, qamem=qamem) if qamem else recipe for recipe in chosen]
+
+
+def _check_numbers(variant: Variant, batch: int | None, count: int) -> None:
+    if variant not in get_args(Variant):
+        raise UserError(f"variant {variant!r} came; expected params or mesh; choose one of these")
+    if batch is not None and batch < 1:
+        raise UserError(f"batch {batch} came; expected 1 or more; or `--batch dynamic`")
+    if count < 1:
+        raise UserError(f"count {count} came; expected 1 or more reference images; 64 is usual")
+
+
+def _entry(
+    recipe: Recipe, config: NetworkConfig, lowered: ir.Model, proto: onnx.ModelProto
+) -> RecipeEntry:
+    has_qamem = config.qamem == "both" or (config.qamem == "landmarks" and not config.single_task)
+    return RecipeEntry(
+        qamem=recipe.qamem if has_qamem else "none",
+        precision=recipe.precision,
+        low_flops_share=low_share(onnx_products(proto)),
+        node_counts=node_counts(lowered),
+    )
+
+
+def _layout_sizes(config: NetworkConfig) -> dict[str, int]:
+    layout = layout_of(config.parameters)
+    groups = {
+        "shape": layout.shape_slice,
+        "expression": layout.expression_slice,
+        "jaw": layout.jaw_slice,
+        "rotation": layout.rotation,
+        "translation": layout.translation,
+        "scale": layout.scale,
+    }
+    return {name: group.stop - group.start for name, group in groups.items()}
+
+
+def _identity(head: HeadModel, included: bool) -> HeadIdentity:
+    return HeadIdentity(
+        name=head.name,
+        sha256=head.sha256,
+        licence=head.licence,
+        redistributable=head.redistributable,
+        included=included,
+    )
+
+
+def _provenance(trained: Checkpoint) -> Provenance:
+    """By file name, never by path: equal checkpoints give equal bundles on any machine."""
+    return Provenance(
+        checkpoint=trained.path.name,
+        checkpoint_sha256=sha256_of(trained.path),
+        git_revision=git_revision(),
+        versions=library_versions() | {name: version(name) for name in TOOLS},
+        preset=trained.preset.name,
+        configuration=asdict(trained.preset),
+    )

@@ -1,0 +1,118 @@
+"""A recipe applied to the float32 graph: Casts at the borders, constants as they are used."""
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+from engines.errors import UserError
+from export.graph import module_of
+from export.qamem import as_convolutions
+from export.recipes import Precision, Recipe
+
+TYPES: dict[Precision, ir.DataType] = {
+    "float32": ir.DataType.FLOAT,
+    "float16": ir.DataType.FLOAT16,
+    "bfloat16": ir.DataType.BFLOAT16,
+}
+
+
+def lower(model: ir.Model, recipe: Recipe) -> ir.Model:
+    """A copy of a float32 graph, typed and with QAMem in the form that the recipe says.
+
+    Inputs and outputs keep their types.
+
+    Raises:
+        UserError: a constant does not fit into the lower type.
+    """
+    lowered = model.clone()
+    if recipe.qamem == "conv":
+        as_convolutions(lowered)
+    border = _Border(lowered.graph, recipe)
+    for node in list(lowered.graph):
+        if node.op_type == "Cast":  # its output's type is its own business
+            continue
+        wanted = recipe.type_of(module_of(node))
+        for index, value in enumerate(node.inputs):
+            if value is not None and value.dtype in TYPES.values():
+                node.replace_input_with(index, border.crossed(value, wanted, node))
+        for value in node.outputs:
+            if value.dtype in TYPES.values():
+                value.dtype = TYPES[wanted]
+    border.restore_outputs()
+    passes.RemoveUnusedNodesPass()(lowered)
+    border.restore_names()
+    return lowered
+
+
+class _Border:
+    """Values as they are needed on the other side; each is converted once a type."""
+
+    def __init__(self, graph: ir.Graph, recipe: Recipe) -> None:
+        self.graph = graph
+        self.recipe = recipe
+        self.converted: dict[tuple[str | None, Precision], ir.Value] = {}
+
+    def crossed(self, value: ir.Value, wanted: Precision, consumer: ir.Node) -> ir.Value:
+        """The value in the wanted type, for a node."""
+        if value.dtype == TYPES[wanted]:
+            return value
+        key = (value.name, wanted)
+        if key not in self.converted:
+            if value.is_initializer():
+                self.converted[key] = self._constant(value, wanted)
+            else:
+                cast = _cast(value, wanted, f"{value.name}:{wanted}")
+                self.graph.insert_before(consumer, cast)
+                self.converted[key] = cast.outputs[0]
+        return self.converted[key]
+
+    def _constant(self, value: ir.Value, wanted: Precision) -> ir.Value:
+        assert value.const_value is not None
+        numbers = value.const_value.numpy()
+        with np.errstate(over="ignore"):  # looked at below
+            rounded = numbers.astype(_numpy_type(wanted))
+        if not np.isfinite(rounded.astype(np.float32)).all():
+            raise UserError(
+                f"recipe {self.recipe.name}: {value.name} reaches {np.abs(numbers).max():.3g}, "
+                f"beyond {wanted}; expected weights that fit; keep that module in float32"
+            )
+        name = f"{value.name}:{wanted}"
+        constant = ir.Value(
+            name=name,
+            shape=value.shape,
+            type=ir.TensorType(TYPES[wanted]),
+            const_value=ir.tensor(rounded, name=name),
+        )
+        self.graph.register_initializer(constant)
+        return constant
+
+    def restore_outputs(self) -> None:
+        """Cast the graph's outputs back to float32 where a recipe lowered their module."""
+        for index, value in enumerate(self.graph.outputs):
+            if value.dtype in (TYPES["float16"], TYPES["bfloat16"]):
+                name, value.name = value.name, f"{value.name}:low"
+                cast = _cast(value, "float32", f"{name}:float32")
+                cast.outputs[0].name = name
+                self.graph.append(cast)
+                self.graph.outputs[index] = cast.outputs[0]
+
+    def restore_names(self) -> None:
+        """Give a converted constant its own name back where no float32 copy is left."""
+        for (name, _), value in self.converted.items():
+            if value.is_initializer() and name and name not in self.graph.initializers:
+                value.name = name
+
+
+def _cast(value: ir.Value, wanted: Precision, name: str) -> ir.Node:
+    return ir.node(
+        "Cast",
+        [value],
+        {"to": TYPES[wanted]},
+        outputs=[ir.Value(name=name, shape=value.shape, type=ir.TensorType(TYPES[wanted]))],
+        name=name,
+    )
+
+
+def _numpy_type(precision: Precision) -> np.dtype[np.generic]:
+    return np.dtype(ml_dtypes.bfloat16 if precision == "bfloat16" else precision)
