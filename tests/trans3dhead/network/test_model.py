@@ -72,6 +72,23 @@ def test_training_starts_from_the_average_face_and_a_frontal_head(small: Network
     assert (rotation - frontal).abs().max() < 0.1
 
 
+def test_each_layer_adds_the_residual_of_its_own_state(small: NetworkConfig) -> None:
+    network = build_network(replace(small, decoders=3), torch.rand(68, 2)).eval()
+    branch = network.landmark_branch
+    assert branch is not None
+    states: list[torch.Tensor] = []
+    for layer in branch.layers:
+        layer.register_forward_hook(lambda *call: states.append(call[-1]))
+    found = network(images(small))["landmarks"]
+    weights = branch.regression.state_dict()
+    expected = weights["average_face"]
+    for i, state in enumerate(states):
+        head = f"residual_heads.{i}"
+        expected = expected + state @ weights[f"{head}.weight"].T + weights[f"{head}.bias"]
+    assert len(states) == 3
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize(("kind", "trained"), [("fixed", False), ("learnable", True)])
 def test_the_average_face_is_kept_as_the_table_says(
     kind: AverageFace, trained: bool, small: NetworkConfig
