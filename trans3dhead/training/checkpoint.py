@@ -1,0 +1,157 @@
+"""Checkpoints: safetensors with JSON beside the weights. Reading one runs no code."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from engines.errors import UserError
+from engines.files import write_whole
+from engines.records import from_value, to_json
+from trans3dhead.head.model import HeadModel
+from trans3dhead.network.model import Trans3DHead, build_network
+from trans3dhead.presets import Preset
+from trans3dhead.training.provenance import git_revision, library_versions
+
+SCHEMA = 1
+"""Raised when a field changes its meaning."""
+METADATA_KEY = "trans3dhead"
+"""Where the JSON stands in the file's header."""
+LISTED = 6
+"""Names of tensors that an error lists in full; the rest are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecord:
+    """The head model a network was trained with."""
+
+    name: str
+    sha256: str
+    licence: str
+    redistributable: bool
+
+    @classmethod
+    def of(cls, head: HeadModel) -> "HeadRecord":
+        """The identity of a head model."""
+        return cls(
+            name=head.name,
+            sha256=head.sha256,
+            licence=head.licence,
+            redistributable=head.redistributable,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRecord:
+    """All that a checkpoint says about its weights. The average face is among the weights."""
+
+    preset: Preset
+    """The resolved configuration; its name is that of the preset it started from."""
+    head: HeadRecord
+    items: int
+    """Training items."""
+    samples_seen: int
+    """Training samples, repetitions counted."""
+    minutes: float
+    """Time the training took, on the clock."""
+    results: dict[str, float] = field(default_factory=dict)
+    """Metric to its mean on the evaluated split at the end of the training."""
+    git_revision: str = field(default_factory=git_revision)
+    versions: dict[str, str] = field(default_factory=library_versions)
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(CheckpointRecord):
+    """A checkpoint that was read."""
+
+    path: Path
+    network: Trans3DHead
+    """With its weights, on the CPU, in evaluation mode."""
+
+
+def save_checkpoint(path: Path, network: Trans3DHead, record: CheckpointRecord) -> None:
+    """Write weights and record as one file, whole or not at all."""
+    tensors = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    write_whole(path, save(tensors, metadata={METADATA_KEY: to_json(record)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint and build its network.
+
+    Raises:
+        UserError: the file is missing, cut short, not a checkpoint of this project, of a newer
+            schema, or its weights do not fit its configuration (all faults are listed).
+    """
+    record, tensors = _read(path)
+    network = build_network(record.preset.network)
+    _check_fit(path, network.state_dict(), tensors)
+    network.load_state_dict(tensors)
+    return Checkpoint(path=path, network=network.eval(), **vars(record))
+
+
+def _read(path: Path) -> tuple[CheckpointRecord, dict[str, Tensor]]:
+    expected = "expected a checkpoint written by `trans3dhead train`"
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {what}; {expected}; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            record = _record(path, metadata.get(METADATA_KEY, ""), expected)
+            return record, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}); {expected}; copy or train it anew"
+        ) from error
+
+
+def _record(path: Path, text: str, expected: str) -> CheckpointRecord:
+    try:
+        value: Any = json.loads(text)
+        schema = value["schema"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} holds tensors but no record of this project; {expected}; convert it first"
+        ) from error
+    if schema != SCHEMA:
+        raise UserError(
+            f"{path} has schema {schema}; this version reads {SCHEMA}; use the version of "
+            "trans3dhead that wrote it, or train anew"
+        )
+    return from_value(CheckpointRecord, value, str(path))
+
+
+def _check_fit(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Refuse weights whose names, shapes or types are not the network's, naming them all."""
+    faults = []
+    if missing := sorted(wanted.keys() - found.keys()):
+        faults.append(f"missing {_listing(missing)}")
+    if extra := sorted(found.keys() - wanted.keys()):
+        faults.append(f"unknown {_listing(extra)}")
+    misfits = [
+        f"{name} ({_shape(found[name])}, expected {_shape(wanted[name])})"
+        for name in sorted(wanted.keys() & found.keys())
+        if found[name].shape != wanted[name].shape or found[name].dtype != wanted[name].dtype
+    ]
+    if misfits:
+        faults.append(f"misshapen {_listing(misfits)}")
+    if faults:
+        raise UserError(
+            f"{path} does not fit its configuration: {'; '.join(faults)}; expected the weights of "
+            "one network; train or convert it anew"
+        )
+
+
+def _listing(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

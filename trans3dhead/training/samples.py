@@ -1,0 +1,132 @@
+"""Crops and their truth, a pure function of (seed, epoch, item): workers and order do not matter.
+
+S the crop's side in pixels, H vertices of the "head" subset.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from trans3dhead.data.crop import (
+    EVALUATION_OFFSETS,
+    crop_box,
+    crop_image,
+    presence,
+    random_offsets,
+)
+from trans3dhead.network.config import IMAGE_MEAN, IMAGE_STD
+from trans3dhead.training.labels import LabelledHeads
+from trans3dhead.training.losses import Truth
+
+Key = tuple[int, int]
+"""(epoch, item): which crop of which item."""
+CROPS, ORDER = 0, 1
+"""Streams of random numbers, so that an epoch's order and its crops have nothing in common."""
+
+
+class Sample(NamedTuple):
+    """A crop and what is right about it; in a batch everything has a first axis B."""
+
+    image: NDArray[np.uint8] | Tensor
+    """[S, S, 3] uint8 RGB."""
+    truth: Truth
+    item: int | Tensor
+    """Its number in the data set."""
+
+
+class CropSamples(Dataset[Sample]):
+    """The crops of a split.
+
+    Args:
+        heads: images and labels.
+        size: S.
+        seed: of the crops' offsets; None for the fixed 10 % of evaluation.
+    """
+
+    def __init__(self, heads: LabelledHeads, size: int, seed: int | None) -> None:
+        self.heads = heads
+        self.size = size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """The crop of an item in an epoch."""
+        epoch, item = key
+        offsets = EVALUATION_OFFSETS
+        if self.seed is not None:
+            offsets = random_offsets(np.random.default_rng((self.seed, CROPS, epoch, item)))
+        heads, size = self.heads, self.size
+        image = heads.image(item)
+        box = crop_box(heads.dataset.items[item].bbox, image.shape[:2], offsets)
+        crop, transform = crop_image(image, box, size)
+        landmarks = heads.landmarks[item]
+        truth = Truth(
+            landmarks=torch.from_numpy(np.float32(transform.to_crop(landmarks) / size)),
+            presence=torch.from_numpy(presence(landmarks, box)),
+            vertices=torch.from_numpy(heads.vertices[item]),
+            projected=torch.from_numpy(np.float32(transform.to_crop(heads.projected[item]))),
+            euler=torch.from_numpy(heads.euler[item]),
+        )
+        return Sample(crop, truth, item)
+
+
+class EpochOrder(Sampler[list[Key]]):
+    """Full batches of keys, epoch after epoch, each in an order of its own; batches span epochs.
+
+    Sample k belongs to epoch k // items, so a run can be taken up at any step.
+
+    Args:
+        items: in an epoch.
+        batch: keys at once.
+        seed: of the orders.
+        steps: batches to give; None for no end.
+    """
+
+    def __init__(self, *, items: int, batch: int, seed: int, steps: int | None) -> None:
+        self.items = items
+        self.batch = batch
+        self.seed = seed
+        self.steps = steps
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        keys = self._keys()
+        step = 0
+        while self.steps is None or step < self.steps:
+            yield [next(keys) for _ in range(self.batch)]
+            step += 1
+
+    def _keys(self) -> Iterator[Key]:
+        epoch = 0
+        while True:
+            order = np.random.default_rng((self.seed, ORDER, epoch)).permutation(self.items)
+            yield from ((epoch, int(item)) for item in order)
+            epoch += 1
+
+
+def training_batches(
+    samples: CropSamples, *, batch: int, seed: int, steps: int | None, workers: int
+) -> DataLoader[Sample]:
+    """Batches of random crops."""
+    order = EpochOrder(items=len(samples), batch=batch, seed=seed, steps=steps)
+    return DataLoader(samples, batch_sampler=order, num_workers=workers)
+
+
+def evaluation_batches(samples: CropSamples, *, batch: int, workers: int) -> DataLoader[Sample]:
+    """Every item once, in order; the last batch may be smaller."""
+    keys = [(0, item) for item in range(len(samples))]
+    order = [keys[start : start + batch] for start in range(0, len(keys), batch)]
+    return DataLoader(samples, batch_sampler=order, num_workers=workers)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """[B, S, S, 3] uint8 RGB -> [B, 3, S, S] float32, less ImageNet's mean, over its deviation."""
+    mean = torch.tensor(IMAGE_MEAN, device=images.device)
+    std = torch.tensor(IMAGE_STD, device=images.device)
+    return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
