@@ -51,7 +51,7 @@ class Anatomy:
 
 @lru_cache(maxsize=2)
 def anatomy_of(head: HeadModel) -> Anatomy:
-    """Study a head model; about half a second, kept for the next call."""
+    """Study a head model; about a quarter of a second, kept for the next call."""
     vertices = head.template
     landmarks = head.landmarks68(vertices[None])[0]
     measure = float(np.linalg.norm(landmarks[45] - landmarks[36]))

@@ -7,6 +7,7 @@ same settings keeps those that are there. The index, which readers look for, com
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -127,6 +128,7 @@ def _start_worker(job: _Job) -> None:
     global _job  # noqa: PLW0603 - a process pool hands its workers nothing else
     _job = job
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool
 
 
 def _render_chunk(indices: range) -> tuple[dict[int, IndexEntry], int]:

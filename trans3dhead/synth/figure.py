@@ -1,5 +1,6 @@
 """What belongs to the person but not to the head model: long hair, shoulders, open mouths."""
 
+import cv2
 import numpy as np
 
 from trans3dhead.head.model import HeadModel
@@ -62,9 +63,12 @@ def draw_shoulders(
     canvas.fill_each(strips, canvas.lit(looks.clothes, normals))
 
 
-def draw_openings(canvas: Canvas, head: HeadModel) -> None:
-    """Darkness under the face: what shows where the mouth and the eyelids stand open."""
-    landmarks = head.landmarks68(canvas.placed.annotation.vertices[None])[0]
+def draw_openings(canvas: Canvas, head: HeadModel, anatomy: Anatomy, looks: Looks) -> None:
+    """What shows through the mesh where it is open: mouth, eyelids, and the end of the neck."""
+    vertices = canvas.placed.annotation.vertices
+    rim = cv2.convexHull(canvas.placed.pixels(vertices[anatomy.neck_rim]))
+    canvas.fill_pixels(np.asarray(rim, np.float32)[:, 0], canvas.lit(np.array(looks.skin) * 0.7))
+    landmarks = head.landmarks68(vertices[None])[0]
     landmarks[:, 2] -= 0.01
     for part in _OPENINGS:
         canvas.fill(landmarks[part], _MOUTH_DARK)

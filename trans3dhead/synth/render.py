@@ -81,7 +81,7 @@ def draw(
         draw_long_hair(canvas, head, looks, rng)
     anatomy = anatomy_of(head)
     draw_shoulders(canvas, anatomy, looks, rng)
-    draw_openings(canvas, head)
+    draw_openings(canvas, head, anatomy, looks)
     paint_head(canvas, head, anatomy, looks, rng)
     if rng.random() < SPECTACLES_SHARE:
         draw_spectacles(canvas, head, rng, dark=False)

@@ -196,7 +196,10 @@ def _angles(rng: np.random.Generator) -> NDArray[np.float64]:
     if kind == "sided":
         yaw = rng.uniform(25, 75) * rng.choice([-1, 1])
         return np.array([rng.normal(0, 11), yaw, rng.normal(0, 10)])
-    return rng.uniform((-45, -100, -50), (45, 100, 50))
+    pitch, yaw, roll = rng.uniform((-45, -100, -50), (45, 100, 50))
+    # Near profile pitch and roll turn about the same axis: together no neck could bend so far.
+    tilt = 0.35 + 0.65 * max(np.cos(np.radians(yaw)), 0)
+    return np.array([pitch * tilt, yaw, roll * tilt])
 
 
 def _face(rng: np.random.Generator, expressive: bool) -> NDArray[np.float32]:

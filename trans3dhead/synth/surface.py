@@ -11,8 +11,8 @@ from trans3dhead.synth.rasterise import rasterise
 Vectors = NDArray[np.float32]
 Field = NDArray[np.float32]
 
-_PROBE_COUNT = 96
-_PROBE_SIDE = 160  # pixels of the depth maps
+_PROBE_COUNT = 64
+_PROBE_SIDE = 144  # pixels of the depth maps
 _BIAS = 0.004  # metres a surface may lie behind its own depth map and still be lit
 _SPREAD = float(np.cos(np.radians(32)))  # probes further from a light do not speak for it
 
