@@ -4,10 +4,11 @@ Kinds of gate, by how their name ends:
 - a metric (`landmarks/nme`): mean over images of engine - reference, both against the ground truth;
 - `..._p99`: 99th percentile over all points of how far the engine moves them;
 - `..._largest`: the furthest point of the images judged, a plain fact without an interval;
+- `..._batches`: the furthest point between an image answered alone and in company, likewise;
 - `.../finite` and `engine/precision`: yes or no.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ MOVEMENT_OUTPUTS = {
     "vertices": ("movement",),
     "projected": ("movement",),
 }
-P99, LARGEST = "_p99", "_largest"
+P99, LARGEST, BATCHES = "_p99", "_largest", "_batches"
 SHARE = 0.99
 PRECISION_TOLERANCE = 0.02
 """A runtime may fold small products away, which moves the share of those in half."""
@@ -53,7 +54,7 @@ GATES = frozenset(
         f"{output}/{name}{kind}"
         for output, names in MOVEMENT_OUTPUTS.items()
         for name in names
-        for kind in (P99, LARGEST)
+        for kind in (P99, LARGEST, BATCHES)
     ]
 )
 """Names of the gates that have margins."""
@@ -132,12 +133,19 @@ class Judge:
         """The two gates of a movement: its 99th percentile and its largest."""
         values, output, name = quantity.values, quantity.output, quantity.name
         interval = self.bootstrap.of_percentile(values, SHARE) if self.bootstrap else None
-        largest = float(values.max())
         gate = self._judged(output, name + P99, quantity.unit, percentile(values, SHARE), interval)
-        fact = self._judged(
-            output, name + LARGEST, quantity.unit, largest, Interval(largest, largest), fact=True
-        )
-        return [gate, fact]
+        return [gate, self._fact(quantity, LARGEST)]
+
+    def batches(self, quantity: Quantity) -> Gate:
+        """The gate of a movement between batches."""
+        return self._fact(quantity, BATCHES)
+
+    def _fact(self, quantity: Quantity, kind: str) -> Gate:
+        """The largest value, judged as it is."""
+        largest = float(quantity.values.max())
+        name, certain = quantity.name + kind, Interval(largest, largest)
+        gate = self._judged(quantity.output, name, quantity.unit, largest, certain)
+        return replace(gate, interval=None)
 
     def _judged(
         self,
@@ -146,8 +154,6 @@ class Judge:
         unit: str,
         value: float,
         interval: Interval | None,
-        *,
-        fact: bool = False,
     ) -> Gate:
         margin = self.margins.get(f"{output}/{quantity}")
         verdict: Verdict = "reported" if margin is None else judge(interval, margin)
@@ -160,7 +166,7 @@ class Judge:
             unit=unit,
             verdict=verdict,
             value=value,
-            interval=None if fact else interval,
+            interval=interval,
             margin=margin,
             images_needed=needed,
         )
@@ -178,6 +184,17 @@ def finite_gate(tensor: TensorDifference) -> Gate:
         reason=f"first in sample {tensor.worst_sample} at {list(tensor.worst_index or ())}"
         if count
         else "",
+    )
+
+
+def broken_batch_gate(output: str, batch: int) -> Gate:
+    """NaN or infinity at another batch size than the one that all images were answered at."""
+    return Gate(
+        output=output,
+        quantity="finite_batches",
+        unit="",
+        verdict="fail",
+        reason=f"NaN or infinity at batch {batch}",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.parity.batches import BatchFacts, compare_batches
 from benchmarks.parity.evidence import gather
 from benchmarks.parity.gates import (
     LARGEST,
@@ -16,6 +17,7 @@ from benchmarks.parity.gates import (
     P99,
     Gate,
     Judge,
+    broken_batch_gate,
     finite_gate,
     not_measured,
     overall,
@@ -111,15 +113,23 @@ def judge_engine(
     tensors = [compare(output, answers[output], expected[output]) for output in answers]
     gates = [precision_gate(recipe, manifest.effective), *map(finite_gate, tensors)]
     moved: list[Quantity] = []
+    batches: BatchFacts | None = None
     if all(tensor.finite for tensor in tensors):
+        size = bundle.contract.image.size
+        with clock("batches"):
+            between, batches = compare_batches(engine, reference.images, answers, size)
         with clock("vertices"):
             absent = _add_vertices(answers, expected, mesh, progress)
         with clock("metrics"):
             meter = Meter(surface=mesh.surface, absent=absent, progress=progress)
             found = _measure(reference, answers, expected, meter)
-            moved = movements(answers, expected, bundle.contract.image.size)
+            moved = movements(answers, expected, size)
         with clock("statistics"):
-            more, rows = _judge(found, moved, absent, allowed, len(reference))
+            means = {name: float(values.mean()) for name, values in found[1].values.items()}
+            judge = Judge.of(allowed.absolute(means), len(reference))
+            more, rows = _judge(judge, found, moved, absent)
+            more += [judge.batches(quantity) for quantity in between]
+            more += [broken_batch_gate(*fault) for fault in batches.not_finite.items()]
     else:
         more, rows = _unmeasured()
     gates += more
@@ -130,6 +140,7 @@ def judge_engine(
         gates=tuple(gates),
         metrics=tuple(rows),
         tensors=tuple(tensors),
+        batches=batches,
         seconds=clock.seconds,
         evidence=gather(reference, answers, expected, moved, mesh),
     )
@@ -167,10 +178,8 @@ def _measure(reference: Reference, answers: Outputs, expected: Outputs, meter: M
 
 
 def _judge(
-    found: Triple, moved: list[Quantity], absent: dict[str, str], allowed: Margins, images: int
+    judge: Judge, found: Triple, moved: list[Quantity], absent: dict[str, str]
 ) -> tuple[list[Gate], list[MetricRow]]:
-    means = {name: float(values.mean()) for name, values in found[1].values.items()}
-    judge = Judge.of(allowed.absolute(means), images)
     gates, rows = compare_metrics(*found, judge)
     for quantity in moved:
         gates += judge.movement(quantity)
@@ -200,7 +209,7 @@ def _subject(engine: Engine, bundle: Bundle, allowed: Margins, mesh: Mesh, name:
         low_flops=manifest.effective.low_flops_found,
         variant=contract.variant,
         head=mesh.surface.name,
-        engine_sha256=manifest.file_sha256,
+        engine_sha256=manifest.engine_sha256,
         onnx_sha256=manifest.onnx_sha256,
         contract_sha256=manifest.contract_sha256,
         reference_sha256=contract.files[REFERENCE_FILE],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.parity.batches import BatchFacts
 from benchmarks.parity.gates import Gate
 from benchmarks.parity.statistics import Interval, Verdict, blind_share
 from benchmarks.parity.tensors import TensorDifference
@@ -114,6 +115,8 @@ class ParityReport:
     gates: tuple[Gate, ...]
     metrics: tuple[MetricRow, ...]
     tensors: tuple[TensorDifference, ...]
+    batches: BatchFacts | None
+    """What was tried to see whether an answer depends on its company; None where outputs broke."""
     seconds: dict[str, float]
     """By stage."""
     evidence: Evidence = field(repr=False, compare=False)
@@ -155,6 +158,19 @@ class ParityReport:
         return (
             f"{self.verdict.upper()}: {said}, on {self.images} images; "
             f"of {total} gates {', '.join(listed)}"
+        )
+
+    @property
+    def batch_line(self) -> str:
+        """In what company images were answered."""
+        if self.batches is None:
+            return "batches were not compared: an output holds NaN or infinity"
+        facts = self.batches
+        sizes = " and ".join(map(str, facts.sizes))
+        bits = "the same bits" if facts.repeats_exactly else "not the same bits"
+        return (
+            f"{facts.images} images answered alone and in batches of {sizes}, also in reverse; "
+            f"asked twice: {bits}"
         )
 
     @property

@@ -57,9 +57,7 @@ def histogram(
         "marker": {"color": 0},
         "hovertemplate": f"%{{x:.4g}} {unit}: %{{y}} images<extra></extra>",
     }
-    layout: dict[str, Any] = {
-        "bargap": 0.05, "showlegend": False, "xaxis": {"rangemode": "tozero"}
-    }
+    layout: dict[str, Any] = {"bargap": 0.05, "showlegend": False, "xaxis": {"rangemode": "tozero"}}
     if margin is not None and margin < 3 * float(edges[-1]):
         layout["shapes"] = [
             {"type": "line", "x0": margin, "x1": margin, "yref": "paper", "y0": 0, "y1": 1,

@@ -1,6 +1,6 @@
 """The tables of a parity report."""
 
-from benchmarks.parity.gates import LARGEST, METRIC_OUTPUTS, P99, Gate
+from benchmarks.parity.gates import BATCHES, LARGEST, METRIC_OUTPUTS, P99, Gate
 from benchmarks.parity.results import ParityReport
 from benchmarks.parity.statistics import Verdict
 from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
@@ -61,7 +61,8 @@ def movement_table(report: ParityReport) -> Table:
             continue
         stem = gate.quantity.removesuffix(P99)
         largest = by_name[f"{gate.output}/{stem}{LARGEST}"]
-        verdict = worst(gate, largest)
+        batches = by_name.get(f"{gate.output}/{stem}{BATCHES}")
+        verdict = worst(gate, largest, *([batches] if batches else []))
         label = gate.output if stem == "movement" else f"{gate.output}: {stem}"
         cells = (
             label,
@@ -71,6 +72,8 @@ def movement_table(report: ParityReport) -> Table:
             number(gate.margin),
             number(largest.value, 3),
             number(largest.margin),
+            number(batches.value if batches else None, 3),
+            number(batches.margin if batches else None),
             verdict,
         )
         rows.append(Row(cells=cells, verdict=verdict))
@@ -84,10 +87,13 @@ def movement_table(report: ParityReport) -> Table:
             Column(label="margin"),
             Column(label="largest"),
             Column(label="margin"),
+            Column(label="by batch"),
+            Column(label="margin"),
             Column(label="verdict", number=False),
         ),
         rows=tuple(rows),
-        note="p99: 99 % of all points of all images move less.",
+        note="p99: 99 % of all points of all images move less. By batch: how far the engine moves "
+        f"its own answers, {report.batch_line}.",
     )
 
 
@@ -99,7 +105,7 @@ def other_table(report: ParityReport) -> Table:
             verdict=gate.verdict,
         )
         for gate in report.gates
-        if gate.quantity not in METRICS and not gate.quantity.endswith((P99, LARGEST))
+        if gate.quantity not in METRICS and not gate.quantity.endswith((P99, LARGEST, BATCHES))
     )
     return Table(
         title="Whole numbers, and the precision promised",

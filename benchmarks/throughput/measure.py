@@ -2,8 +2,8 @@
 
 A row is warmed up until its times settle. A visit makes one call that is not counted, because the
 row before it has left its own weights in the caches and its own threads awake, and then calls for
-a quarter of a second, at least once. The order of the rows is drawn anew each round, from a fixed
-seed. Every counted call stays in the sample, however slow.
+a quarter of a second: at least once, at most a thousand times. The order of the rows is drawn anew
+each round, from a fixed seed. Every counted call stays in the sample, however slow.
 """
 
 import time
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VISIT_SECONDS = 0.25
+VISIT_CALLS = 1000
 MIN_ROUNDS = 6
 """Fewer give no interval (`parity.statistics.MIN_IMAGES`)."""
 WINDOW = 5
@@ -89,7 +90,7 @@ def measure(
     """Time rows, interleaved.
 
     Args:
-        seconds: of counted calls for each row, at least; and at least MIN_ROUNDS rounds.
+        seconds: of counted calls for each row, in at least MIN_ROUNDS rounds.
         clock: nanoseconds; time as the tests want it.
         progress: called after each warm-up and each round.
     """
@@ -113,18 +114,19 @@ def measure(
 
 
 def _visit(timing: Timing, number: int, clock: Clock, seconds: float) -> None:
-    """Call for so many seconds, at least once, and keep every duration."""
+    """Call for so many seconds and keep every duration."""
     call = timing.row.call
     call()
     spent = 0
-    while spent < seconds / NANO:
+    for _ in range(VISIT_CALLS):
         start = clock()
         call()
         taken = clock() - start
         timing.durations.append(taken)
         timing.rounds.append(number)
-        # A call that takes no time at all must not keep the loop going for ever.
-        spent += max(taken, 1000)
+        spent += taken
+        if spent >= seconds / NANO:
+            return
 
 
 def _warm_up(row: Row, clock: Clock) -> Timing:

@@ -108,7 +108,7 @@ class Workshop:
             machine=this_machine(),
             seconds=0.0,
             file="model.onnx",
-            file_sha256=sha256_of(folder / "model.onnx"),
+            files={"model.onnx": sha256_of(folder / "model.onnx")},
             size_bytes=1,
         )
         write_manifest(folder, manifest)

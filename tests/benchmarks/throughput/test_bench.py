@@ -1,0 +1,105 @@
+"""Real engines, and a real network in eager PyTorch."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.throughput.bench import bench
+from benchmarks.throughput.rows import open_rows
+from engines.errors import UserError
+from engines.manifest import BatchProfile
+from trans3dhead.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory, make_workshop) -> Path:
+    workshop = make_workshop(tmp_path_factory.mktemp("bench") / "bundle", "mesh", images=6)
+    return workshop.plant(workshop.answers, profile=BatchProfile(min=1, opt=2, max=4))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch = pytest.importorskip("torch")
+    from trans3dhead.head.builtin import builtin_head
+    from trans3dhead.network.model import build_network
+    from trans3dhead.presets import tiny
+    from trans3dhead.training.checkpoint import CheckpointRecord, HeadRecord, save_checkpoint
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    record = CheckpointRecord(
+        preset=tiny(), head=HeadRecord.of(builtin_head()), items=0, samples_seen=0, minutes=0.0
+    )
+    save_checkpoint(path, build_network(tiny().network), record)
+    return path
+
+
+def test_rows_of_engines_and_checkpoint(engine, checkpoint) -> None:
+    with open_rows([engine], checkpoint=checkpoint, threads=1) as rows:
+        named = [(row.name, row.batch) for row in rows]
+        answers = [row.call() for row in rows[:2]]
+        assert all(row.threads == 1 for row in rows)
+    assert named == [
+        ("torch eager", 1), ("planted", 1), ("torch eager", 4), ("planted", 4), ("torch eager", 16),
+    ]  # fmt: skip
+    assert answers[0].keys() == answers[1].keys()  # eager gives the vertices too
+    assert all(value.dtype == "float32" for value in answers[0].values())
+
+
+def test_a_run_has_ratios_to_eager_pytorch(engine, checkpoint) -> None:
+    report = bench([engine], checkpoint=checkpoint, batches=[1], seconds=0.2, threads=1)
+    eager, planted = report.rows
+    assert planted.baseline == "torch eager"
+    assert planted.speedup is not None and planted.speedup > 1
+    assert planted.precision == "fp16 (emulated)"
+    assert "host" in eager.copies
+
+
+def test_a_batch_outside_the_profile_is_refused_with_a_cure(engine) -> None:
+    with pytest.raises(UserError, match=r"batch 8 came.*takes 1 to 4.*rebuild"):
+        bench([engine], batches=[1, 8])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"engines": []}, "nothing to time"),
+        ({"batches": [0]}, "batch 0 came"),
+        ({"seconds": 0.0}, "--seconds 0 came"),
+        ({"seconds": float("nan")}, "--seconds nan came"),
+        ({"threads": 0}, "threads 0 came"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(engine, change, said) -> None:
+    arguments = {"engines": [engine], **change}
+    with pytest.raises(UserError, match=said):
+        bench(**arguments)
+
+
+def test_engines_of_one_name_are_told_apart(engine) -> None:
+    with open_rows([engine, engine], batches=[1]) as rows:
+        assert [row.name for row in rows] == [str(engine)] * 2
+
+
+def test_the_command_writes_all_its_forms(engine, tmp_path, capsys) -> None:
+    files = {form: tmp_path / f"bench.{form}" for form in ("json", "html", "markdown")}
+    options = [word for form, path in files.items() for word in (f"--{form}", str(path))]
+    words = ["bench", "run", str(engine), "--seconds", "0.1", "--batch", "1", "4", *options]
+    assert main(words) == 0
+    assert "images/s" in capsys.readouterr().out
+    found = json.loads(files["json"].read_text())
+    assert [row["batch"] for row in found["rows"]] == [1, 4]
+    assert "| planted |" in files["markdown"].read_text()
+    assert "Plotly" in files["html"].read_text()
+
+
+def test_the_command_refuses_in_one_line(engine, tmp_path, capsys) -> None:
+    assert main(["bench", "run", str(tmp_path / "none")]) == 2
+    assert main(["bench", "run", str(engine), "--batch", "99"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_engines_are_timed_where_torch_is_not_installed(engine, without_torch) -> None:
+    done = without_torch("bench", "run", engine, "--seconds", 0.1, "--batch", 1)
+    assert done.returncode == 0, done.stderr

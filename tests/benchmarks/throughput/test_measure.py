@@ -1,0 +1,156 @@
+"""A clock that only the rows move: what is timed is exactly what was planted."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from benchmarks.throughput.machine import look
+from benchmarks.throughput.measure import MIN_ROUNDS, WARMUP_SECONDS, Row, Session, measure
+from benchmarks.throughput.results import BenchReport, summarise
+
+MS = 1_000_000
+
+
+class World:
+    """A clock, and rows that take as long as they are told."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.calls: list[str] = []
+
+    def clock(self) -> int:
+        return self.now
+
+    def row(self, name: str, taking: Callable[[int], float], batch: int = 1) -> Row:
+        """A row whose call number k takes taking(k) milliseconds."""
+        count = 0
+
+        def call() -> None:
+            nonlocal count
+            count += 1
+            self.calls.append(name)
+            self.now += round(taking(count) * MS)
+
+        return Row(name=name, batch=batch, call=call, precision="float32", copies="none", threads=1)
+
+    def measure(self, *rows: Row, seconds: float = 5.0) -> Session:
+        return measure(rows, seconds=seconds, clock=self.clock)
+
+
+def report_of(session: Session) -> BenchReport:
+    state = look()
+    return summarise(session, state, state)
+
+
+def test_a_stall_in_every_fiftieth_call_shows_at_p99_and_not_in_the_median() -> None:
+    world = World()
+    row = world.row("stalling", lambda call: 12.0 if call % 50 == 0 else 2.0)
+    (found,) = report_of(world.measure(row)).rows
+    assert found.latency.calls > 1000
+    assert found.latency.median == pytest.approx(2)
+    assert found.latency.p95 == pytest.approx(2)
+    assert found.latency.p99 == pytest.approx(12)
+    assert found.latency.largest == pytest.approx(12)
+    assert found.latency.mean == pytest.approx(2.2, rel=0.02)
+    assert found.images_per_second == pytest.approx(1000 / 2.2, rel=0.02)
+
+
+def test_every_round_visits_every_row_and_the_order_is_told() -> None:
+    world = World()
+    rows = [world.row(name, lambda call: 10) for name in "abc"]
+    session = world.measure(*rows, seconds=2)
+    assert len(session.order) >= MIN_ROUNDS
+    assert all(sorted(visits) == [0, 1, 2, 3] for visits in session.order)
+    assert len(set(session.order)) > 1  # the order changes
+    assert session.order == world_again().order  # and is the same in the next run
+
+
+def world_again() -> Session:
+    world = World()
+    return world.measure(*[world.row(name, lambda call: 10) for name in "abc"], seconds=2)
+
+
+def test_drift_hits_all_rows_alike() -> None:
+    """The machine slows down threefold during the run; the ratio of the rows does not move."""
+    world = World()
+
+    def slower(milliseconds: float) -> Callable[[int], float]:
+        return lambda call: milliseconds * (1 + 2 * min(1, world.now / (20_000 * MS)))
+
+    rows = [world.row("base", slower(8)), world.row("twice as fast", slower(4))]
+    base, fast = report_of(world.measure(*rows, seconds=8)).rows
+    assert base.latency.largest > 1.5 * base.latency.median or base.latency.std > 1
+    assert fast.speedup == pytest.approx(2, rel=0.03)
+    assert fast.interval is not None
+    assert fast.interval.low < 2 < fast.interval.high
+    assert fast.interval.high - fast.interval.low < 0.3
+    assert (base.speedup, base.baseline, fast.baseline) == (None, None, "base")
+
+
+def test_the_call_after_a_change_of_rows_is_not_counted() -> None:
+    world = World()
+    last = ""
+
+    def cold(name: str) -> Callable[[int], float]:
+        def taking(call: int) -> float:
+            nonlocal last
+            time = 1.0 if last == name else 50.0
+            last = name
+            return time
+
+        return taking
+
+    session = world.measure(world.row("a", cold("a")), world.row("b", cold("b")))
+    assert all(set(timing.durations) == {MS} for timing in session.timings)
+
+
+def test_warming_up_ends_when_times_settle_and_says_when_they_do_not() -> None:
+    world = World()
+    settling = world.row("settling", lambda call: max(5.0, 100.0 - 10 * call))
+    restless = world.row("restless", lambda call: 1.2**call)
+    session = world.measure(settling, restless, seconds=1)
+    first, second = session.timings
+    assert first.settled and first.warmup_calls == 20
+    assert not second.settled
+    assert sum(1.2**call for call in range(1, second.warmup_calls + 1)) >= 1000 * WARMUP_SECONDS
+    assert not report_of(session).rows[1].settled
+
+
+def test_a_slow_row_still_gets_enough_rounds_for_an_interval() -> None:
+    world = World()
+    rows = world.row("slow", lambda call: 4000), world.row("quick", lambda call: 40)
+    slow, quick = report_of(world.measure(*rows, seconds=1)).rows
+    assert slow.latency.calls == MIN_ROUNDS
+    assert quick.interval is not None
+    assert quick.speedup == pytest.approx(100)
+
+
+def test_images_a_second_count_the_batch() -> None:
+    world = World()
+    rows = [world.row("one", lambda call: 10), world.row("four", lambda call: 20, batch=4)]
+    one, four = report_of(world.measure(*rows, seconds=1)).rows
+    assert (one.images_per_second, four.images_per_second) == pytest.approx((100, 200))
+    assert four.speedup is None  # alone at its batch size
+
+
+def test_the_harness_adds_little_and_says_how_much(capsys) -> None:
+    """Printed, and bounded generously: the machine may be busy."""
+    row = Row(name="null", batch=1, call=lambda: None, precision="", copies="none", threads=None)
+    session = measure([row], seconds=0.05)
+    report = report_of(session)
+    with capsys.disabled():
+        print(f"\nthe harness adds {1000 * report.overhead.median:.2f} microseconds a call")
+    assert report.overhead.median < 1
+    assert np.median(session.timings[0].durations) < MS
+
+
+def test_the_json_holds_every_call(tmp_path) -> None:
+    import json
+
+    world = World()
+    report = report_of(world.measure(world.row("a", lambda call: 10), seconds=1))
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert len(found["durations"][0]) == found["rows"][0]["latency"]["calls"]
+    assert found["before"]["cores"] >= 1
+    assert found["schema"] == 1
