@@ -10,7 +10,14 @@ from engines.contract import Contract, RecipeEntry
 from engines.errors import UserError
 from engines.files import sha256_of, whole_folder
 from engines.machine import Machine, this_machine
-from engines.manifest import BatchProfile, BuildKey, Manifest, read_manifest, write_manifest
+from engines.manifest import (
+    BatchProfile,
+    BuildKey,
+    Manifest,
+    hash_files,
+    read_manifest,
+    write_manifest,
+)
 from engines.options import BuildOptions, flag
 from engines.runtime import BuildOrder, Progress, Runtime, find_runtime
 
@@ -67,7 +74,7 @@ def build_engine(
         profiles=_settle_profiles(source.contract, tuple(profiles)),
         settings=settings,
     )
-    if not force and _is_current(folder, key, machine if builder.needs_build_machine else None):
+    if not force and _is_current(folder, key, machine if builder.bound_to_gpu(provider) else None):
         report("unchanged", 1.0)
         return folder
     order = BuildOrder(
@@ -82,16 +89,18 @@ def build_engine(
         with whole_folder(folder, replace=True) as temporary:
             start = time.perf_counter()
             built = builder.build(order, temporary, report)
-            path = temporary / built.name
+            seconds = time.perf_counter() - start
+            files = hash_files(temporary)
+            assert built.name in files
             manifest = Manifest(
                 **vars(key),
                 name=engine_name,
                 effective=built.effective,
                 machine=machine,
-                seconds=round(time.perf_counter() - start, 3),
+                seconds=round(seconds, 3),
                 file=built.name,
-                file_sha256=sha256_of(path),
-                size_bytes=path.stat().st_size,
+                files=files,
+                size_bytes=sum((temporary / name).stat().st_size for name in files),
             )
             write_manifest(temporary, manifest)
     except OSError as error:
@@ -138,12 +147,10 @@ def _is_current(folder: Path, key: BuildKey, machine: Machine | None) -> bool:
         found = read_manifest(folder)
     except UserError:
         return False
-    path = folder / found.file
     return (
         found.key() == key
         and (machine is None or machine.same_gpu(found.machine))
-        and path.is_file()
-        and sha256_of(path) == found.file_sha256
+        and hash_files(folder) == found.files
     )
 
 

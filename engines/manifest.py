@@ -1,18 +1,19 @@
 """The manifest of an engine: what it was built from, by what, for where, and what it computes."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from engines.errors import ContractError, UserError
-from engines.files import write_whole
+from engines.files import sha256_of, write_whole
 from engines.machine import Machine
 from engines.options import BuildOptions, flag
 from engines.precision import Effective
 from engines.records import from_value, read_json, to_json
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST_FILE = "manifest.json"
 
 
@@ -75,8 +76,11 @@ class Manifest(BuildKey):
     seconds: float
     """Time the build took."""
     file: str
-    file_sha256: str
+    """The one that the runtime opens; what belongs to it lies beside it."""
+    files: dict[str, str]
+    """Every file of the folder but this one, and its sha256."""
     size_bytes: int
+    """Of all of them."""
     parity: dict[str, Any] | None = None
     """The verdict of `trans3dhead verify`; None until it ran."""
     seal: str = field(default="")
@@ -86,6 +90,11 @@ class Manifest(BuildKey):
         """The same manifest with its seal renewed."""
         bare = replace(self, seal="")
         return replace(bare, seal=hashlib.sha256(to_json(bare).encode()).hexdigest())
+
+    @property
+    def engine_sha256(self) -> str:
+        """One hash for all files: the engine's name in reports."""
+        return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
     def key(self) -> BuildKey:
         """What a build would have to ask for to make this engine."""
@@ -106,6 +115,13 @@ class Manifest(BuildKey):
                 words += [flag(option.name), str(self.settings[option.name])]
         words += ["--batch", *map(str, profiles or self.profiles), "--force"]
         return " ".join(words)
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """sha256 of every file of an engine folder, by name, but of the manifest's own."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: sha256_of(path) for name, path in names.items() if name != MANIFEST_FILE}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -6,12 +6,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError
+from engines.machine import this_machine
 from engines.manifest import Manifest
+from engines.onnxruntime_session import (
+    ProviderOptions,
+    black_images,
+    check_placement,
+    create_session,
+    import_onnxruntime,
+    require_provider,
+    run_into,
+    run_session,
+    tensorrt_options,
+)
 from engines.options import BuildOptions
 from engines.precision import Effective, check_promise, low_share, onnx_products
 from engines.probe import effective_precision
@@ -21,13 +31,6 @@ if TYPE_CHECKING:
     import onnx
 
 GRAPH_FILE = "model.onnx"
-
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
-}
-"""Our name to ONNX Runtime's, the one asked for first; the others take what it leaves."""
 
 
 def runtime(name: str) -> Runtime:
@@ -39,19 +42,21 @@ class OnnxRuntime(Runtime):
     """Builds and opens engines of ONNX Runtime."""
 
     options = frozenset({"provider", "half"})
-    needs_build_machine = False
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def version(self) -> str:
-        return str(_import().__version__)
+        return str(import_onnxruntime().__version__)
+
+    def bound_to_gpu(self, provider: str) -> bool:
+        return provider == "tensorrt"  # its cache holds a plan
 
     def settle(
         self, recipe: str, entry: RecipeEntry, options: BuildOptions
     ) -> tuple[str, dict[str, Any]]:
         provider = options.provider or "cpu"
-        require_provider(provider)
+        require_provider(provider, this_machine())
         if entry.precision == "float32":
             if options.half is not None:
                 raise UserError(
@@ -62,7 +67,12 @@ class OnnxRuntime(Runtime):
         return provider, {"half": options.half or ("emulated" if provider == "cpu" else "native")}
 
     def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
-        """Write the graph, load it once, run it once, and find out what it computes."""
+        """Write the graph, find out what is computed of it and where; make the provider's cache."""
+        if order.provider == "tensorrt" and len(order.profiles) > 1:
+            raise BuildError(
+                f"{len(order.profiles)} batch profiles came; ONNX Runtime's TensorRT provider "
+                "always takes the first; give one, or build with `--runtime tensorrt`"
+            )
         path = folder / GRAPH_FILE
         progress("writing the graph", 0.0)
         if order.recipe.precision == "float32":
@@ -71,11 +81,13 @@ class OnnxRuntime(Runtime):
         else:
             effective = self._write_half(order, path)
         progress("loading the engine", 0.5)
+        cache = (
+            tensorrt_options(order.contract, order.profiles, folder)
+            if order.provider == "tensorrt"
+            else None
+        )
         with _as_build_error():
-            session = create_session(path, order.provider)
-            batch = order.profiles[0].min
-            black = {s.name: np.zeros(s.shape(batch), s.dtype) for s in order.contract.inputs}
-            order.contract.check_outputs(run_session(session, black), batch)
+            check_placement(path, order.provider, order.contract, order.profiles[0].min, cache)
         progress("done", 1.0)
         return BuiltFile(name=GRAPH_FILE, effective=effective)
 
@@ -110,86 +122,45 @@ class OnnxRuntime(Runtime):
         )
 
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
-        require_provider(manifest.provider)
+        require_provider(manifest.provider, this_machine())
         return OnnxRuntimeEngine(bundle, manifest, path, threads)
 
 
 class OnnxRuntimeEngine(Engine):
-    """A session of ONNX Runtime."""
+    """A session of ONNX Runtime.
+
+    On a GPU it is run at the smallest, best and largest batch of each profile before it is handed
+    out: what a provider prepares for a shape is then prepared.
+    """
 
     def __init__(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> None:
         super().__init__(bundle, manifest)
+        cache: ProviderOptions | None = None
+        if manifest.provider == "tensorrt":
+            cache = tensorrt_options(bundle.contract, manifest.profiles, path.parent)
         try:
-            self._session = create_session(path, manifest.provider, threads)
+            self._session = create_session(path, manifest.provider, threads, tensorrt=cache)
         except _session_errors() as error:
             raise ContractError(
                 f"ONNX Runtime cannot load {path}: {_one_line(error)}; "
                 f"rebuild: `{manifest.build_command(bundle.folder)}`"
             ) from None
+        if manifest.provider != "cpu":
+            sizes = {size for item in manifest.profiles for size in (item.min, item.opt, item.max)}
+            for batch in sorted(sizes):
+                self.infer(black_images(bundle.contract, batch))
 
-    def _run(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        return run_session(self._session, inputs)
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
+        try:
+            run_into(self._session, inputs, out)
+        except _session_errors() as error:
+            raise UserError(
+                f"ONNX Runtime failed in engine {self.manifest.name}: {_one_line(error)}; "
+                "expected an answer; open it anew, or build it anew with --force"
+            ) from None
 
     def _release(self) -> None:
         del self._session
-
-
-def require_provider(provider: str) -> None:
-    """A UserError where ONNX Runtime, as installed here, lacks a provider."""
-    if provider not in PROVIDERS:
-        raise UserError(f"provider {provider!r} came; expected one of {', '.join(PROVIDERS)}")
-    available = _import().get_available_providers()
-    if PROVIDERS[provider][0] not in available:
-        raise UserError(
-            f"provider {provider} came; this ONNX Runtime has {', '.join(available)}; "
-            "install the GPU build with `pip install 'trans3dhead[gpu]'`"
-        )
-
-
-def create_session(graph: Path | bytes, provider: str, threads: int | None = None) -> Any:
-    """A session whose provider is the one asked for, or a UserError.
-
-    Args:
-        graph: the ONNX file, or its bytes.
-        threads: threads within an operator; ONNX Runtime takes all cores where None.
-    """
-    ort = _import()
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3  # errors: they come back as exceptions too
-    if threads is not None:
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-    session = ort.InferenceSession(
-        graph if isinstance(graph, bytes) else str(graph),
-        options,
-        providers=list(PROVIDERS[provider]),
-    )
-    session.disable_fallback()
-    used = session.get_providers()[0]
-    if used != PROVIDERS[provider][0]:
-        raise UserError(
-            f"provider {provider} was asked for, ONNX Runtime took {used}; expected no change; "
-            "mend the GPU libraries (`trans3dhead doctor`), or build with `--provider cpu`"
-        )
-    return session
-
-
-def run_session(session: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """All outputs of a session by name; the arrays are new at each call."""
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
-
-
-def _import() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(
-            f"ONNX Runtime is not installed ({error}); expected the module onnxruntime; "
-            "install it with `pip install 'trans3dhead[cpu]'`"
-        ) from None
-    return onnxruntime
 
 
 def _session_errors() -> tuple[type[Exception], ...]:

@@ -19,7 +19,7 @@ from engines.contract import Contract, RecipeEntry
 from engines.errors import ContractError, UserError
 from engines.files import sha256_of
 from engines.machine import Machine, this_machine
-from engines.manifest import BatchProfile, Manifest, read_manifest
+from engines.manifest import BatchProfile, Manifest, hash_files, read_manifest
 from engines.options import BuildOptions
 from engines.precision import Effective
 
@@ -54,7 +54,7 @@ class BuiltFile:
     """What a runtime made."""
 
     name: str
-    """Of the file in the engine folder."""
+    """Of the file that it opens; others may lie beside it."""
     effective: Effective
 
 
@@ -70,28 +70,38 @@ class Engine(ABC):
         self._bundle = bundle.folder
         self._open = True
 
-    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def infer(
+        self, inputs: Mapping[str, Array], out: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """Run the network.
 
         Args:
             inputs: `image` [batch, S, S, 3] uint8 RGB, as `contract.inputs` says.
+            out: arrays to write the outputs into, one for each of `contract.outputs`, such as what
+                an earlier call returned. They hold the answers when the call returns; after an
+                error their values are undefined. New arrays where None.
 
         Returns:
-            Every output of `contract.outputs` by name. The arrays belong to the caller: a later
-            call does not write into them.
+            Every output of `contract.outputs` by name, the arrays of `out` where they were given.
+            They belong to the caller: a later call writes only into those that it is handed.
 
         Raises:
-            ContractError: names, dtypes, shapes or the batch are not the contract's, or the engine
-                is closed.
+            ContractError: names, dtypes, shapes or the batch are not the contract's, an array of
+                `out` cannot be written to in one piece, or the engine is closed.
         """
         if not self._open:
             raise ContractError(f"engine {self.manifest.name} is closed; open it anew")
         batch = self.contract.check_inputs(inputs)
         if not self.manifest.fits(batch):
             raise ContractError(self._batch_message(batch))
-        outputs = self._run({name: np.ascontiguousarray(array) for name, array in inputs.items()})
-        self.contract.check_outputs(outputs, batch)
-        return outputs
+        if out is None:
+            results = {
+                spec.name: np.empty(spec.shape(batch), spec.dtype) for spec in self.contract.outputs
+            }
+        else:
+            results = self._checked_out(out, batch)
+        self._run({name: np.ascontiguousarray(array) for name, array in inputs.items()}, results)
+        return results
 
     def metadata(self) -> dict[str, Any]:
         """What the engine is: contract's inputs and outputs, and the manifest, as JSON values."""
@@ -120,12 +130,25 @@ class Engine(ABC):
         self.close()
 
     @abstractmethod
-    def _run(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        """Compute checked, contiguous inputs."""
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
+        """Compute checked, contiguous inputs into the contiguous arrays of `out`.
+
+        A ContractError where what the runtime computed has another name, dtype or shape.
+        """
 
     @abstractmethod
     def _release(self) -> None:
         """Drop what the runtime holds."""
+
+    def _checked_out(self, out: Mapping[str, Array], batch: int) -> dict[str, Array]:
+        self.contract.check_outputs(out, batch)
+        for name, array in out.items():
+            if not (array.flags.c_contiguous and array.flags.writeable):
+                raise ContractError(
+                    f"out came with {name} strided or read-only; expected a whole array to write "
+                    "into; leave `out` away, or pass what an earlier call returned"
+                )
+        return dict(out)
 
     def _batch_message(self, batch: int) -> str:
         ranges = " or ".join(
@@ -150,12 +173,14 @@ class Runtime(ABC):
     name: str
     options: frozenset[str]
     """The fields of `BuildOptions` it takes; others are refused before `settle`."""
-    needs_build_machine: bool
-    """Whether an engine runs only on the kind of GPU it was built on."""
 
     @abstractmethod
     def version(self) -> str:
         """The installed version; a UserError with the line that installs it where there is none."""
+
+    @abstractmethod
+    def bound_to_gpu(self, provider: str) -> bool:
+        """Whether an engine runs only on the kind of GPU it was built on."""
 
     @abstractmethod
     def settle(
@@ -230,12 +255,13 @@ def _compare(runtime: Runtime, bundle: Bundle, folder: Path, manifest: Manifest)
     graph = f"{manifest.recipe}.onnx"
     compare(graph, manifest.onnx_sha256, bundle.contract.files.get(graph, "none"))
     compare(f"{runtime.name} version", manifest.runtime_version, runtime.version())
-    if runtime.needs_build_machine:
+    if runtime.bound_to_gpu(manifest.provider):
         here = this_machine()
         if not manifest.machine.same_gpu(here):
             compare("GPU", _gpu(manifest.machine), _gpu(here))
-    path = folder / manifest.file
-    compare(manifest.file, manifest.file_sha256, sha256_of(path) if path.is_file() else "none")
+    found = hash_files(folder)
+    for name, digest in manifest.files.items():
+        compare(name, digest, found.get(name, "none"))
     return differing
 
 

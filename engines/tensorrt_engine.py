@@ -71,10 +71,12 @@ class TensorRT(Runtime):
         self.name = name
         self._flavour = FLAVOURS[name]
         self.options = frozenset({"optimization_level"})
-        self.needs_build_machine = not self._flavour.builds_without_gpu
 
     def version(self) -> str:
         return _version(self._flavour.module, self._flavour.distributions, self._flavour.install)
+
+    def bound_to_gpu(self, provider: str) -> bool:
+        return not self._flavour.builds_without_gpu
 
     def settle(
         self, recipe: str, entry: RecipeEntry, options: BuildOptions
@@ -99,6 +101,9 @@ class TensorRT(Runtime):
             "profiles": [asdict(profile) for profile in order.profiles],
             "optimization_level": order.settings["optimization_level"],
             "promised": order.recipe.low_flops_share,
+            "workspace": None,
+            "timing_cache": None,
+            "layers": None,
         }
         found = _run_worker(task, progress)
         return BuiltFile(

@@ -15,7 +15,7 @@ from engines.bundle import Reference
 from engines.contract import BATCH, Contract, TensorSpec
 from engines.emulation import emulate
 from engines.errors import UserError
-from engines.onnxruntime_engine import create_session, run_session
+from engines.onnxruntime_session import create_session, run_session
 from export.graph import MAX_IR, MAX_OPSET
 from export.recipes import Precision
 

@@ -22,7 +22,7 @@ from engines.contract import (
     output_specs,
 )
 from engines.files import sha256_of, whole_folder, write_whole
-from engines.onnxruntime_engine import create_session, run_session
+from engines.onnxruntime_session import create_session, run_session
 from engines.precision import low_share, onnx_products
 from engines.records import to_json
 

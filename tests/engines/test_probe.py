@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from engines.onnxruntime_engine import create_session, run_session
+from engines.onnxruntime_session import create_session, run_session
 from engines.probe import effective_precision, probe_model
 
 

@@ -60,6 +60,42 @@ def test_answers_belong_to_the_caller(engine_folder: Path, make_images: Images) 
         assert np.array_equal(first, kept)
 
 
+def test_answers_go_into_the_arrays_that_are_handed_in(
+    engine_folder: Path, make_images: Images
+) -> None:
+    photos = make_images(4)
+    with open_engine(engine_folder, threads=1) as engine:
+        expected = engine.infer({"image": photos[2:]})
+        held = engine.infer({"image": photos[:2]})
+        again = engine.infer({"image": photos[2:]}, out=held)
+    for name, array in held.items():
+        assert again[name] is array
+        assert np.array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda out: out.pop("params"), r"outputs came as \['landmarks', 'rotation'\]; expected"),
+        (lambda out: out.update(params=out["params"][:1]), "params came with batch 1 for 2 images"),
+        (lambda out: out.update(params=out["params"].astype(np.float64)), "params came as float64"),
+        (lambda out: out["params"].setflags(write=False), "params strided or read-only"),
+        (lambda out: out.update(params=np.zeros((413, 2), np.float32).T), "params strided"),
+    ],
+)
+def test_arrays_that_cannot_take_the_answers(
+    engine_folder: Path,
+    make_images: Images,
+    alter: Callable[[dict[str, np.ndarray]], None],
+    said: str,
+) -> None:
+    with open_engine(engine_folder, threads=1) as engine:
+        out = engine.infer({"image": make_images(2)})
+        alter(out)
+        with pytest.raises(ContractError, match=said):
+            engine.infer({"image": make_images(2)}, out=out)
+
+
 def test_strided_images_are_taken(engine_folder: Path, make_images: Images) -> None:
     photos = make_images(4)
     with open_engine(engine_folder, threads=1) as engine:
@@ -168,7 +204,7 @@ def test_a_file_that_is_no_graph(engine_folder: Path) -> None:
     path = engine_folder / "model.onnx"
     path.write_bytes(b"no graph")
     manifest = read_manifest(engine_folder)
-    write_manifest(engine_folder, replace(manifest, file_sha256=sha256_of(path)))
+    write_manifest(engine_folder, replace(manifest, files={path.name: sha256_of(path)}))
     refused(engine_folder, "ONNX Runtime cannot load")
 
 

@@ -1,0 +1,205 @@
+"""ONNX Runtime's GPU providers against a stand-in: what they are asked for, what is refused.
+
+The stand-in computes on the CPU and says it was the provider asked for.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from engines import onnxruntime_engine, runtime
+from engines.building import build_engine
+from engines.contract import Contract
+from engines.errors import BuildError, ContractError, UserError
+from engines.machine import Machine
+from engines.manifest import BatchProfile, read_manifest
+from engines.onnxruntime_session import (
+    PROVIDERS,
+    TF32_SWITCH,
+    create_session,
+    foreign_products,
+    require_provider,
+    run_session,
+)
+from engines.options import BuildOptions
+from engines.runtime import open_engine
+
+Images = Callable[[int], np.ndarray]
+V100 = Machine(cpu="some", gpu="Tesla V100", compute_capability="7.0")
+H100 = Machine(cpu="some", gpu="H100", compute_capability="9.0")
+PROFILE = BatchProfile(min=1, opt=2, max=4)
+
+
+class StandIn:
+    """A session on the CPU that passes for one on a GPU; the TensorRT provider leaves its cache."""
+
+    made: ClassVar[list["StandIn"]] = []
+    left_to_cuda: ClassVar[tuple[str, ...]] = ()
+    """Operators that the provider asked for does not take."""
+    real = onnxruntime.InferenceSession
+
+    def __init__(
+        self, graph: Any, options: Any, providers: list[tuple[str, dict[str, str]]]
+    ) -> None:
+        self.session = StandIn.real(graph, options, providers=["CPUExecutionProvider"])
+        self.options = dict(providers)
+        self.batches: list[int] = []
+        cache = self.options.get("TensorrtExecutionProvider", {}).get("trt_engine_cache_path")
+        if cache and not list(Path(cache).glob("*.engine")):
+            (Path(cache) / "graph_sm70.engine").write_bytes(b"plan")
+        StandIn.made.append(self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def get_providers(self) -> list[str]:
+        return list(self.options)
+
+    def end_profiling(self) -> str:
+        path = Path(self.session.end_profiling())
+        events = json.loads(path.read_text())
+        for event in events:
+            if "provider" in event.get("args", {}):
+                left = event["args"]["op_name"] in StandIn.left_to_cuda
+                event["args"]["provider"] = list(self.options)[1 if left else 0]
+        path.write_text(json.dumps(events))
+        return str(path)
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self.session.run_with_iobinding(binding)
+        self.batches.append(len(binding.get_outputs()[0].numpy()))
+
+
+@pytest.fixture
+def on_v100(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime's GPU build on a V100, as far as a stand-in goes."""
+    monkeypatch.setattr(StandIn, "made", [])
+    monkeypatch.setattr(StandIn, "left_to_cuda", ())
+    monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: PROVIDERS["tensorrt"])
+    monkeypatch.setattr(onnxruntime_engine, "this_machine", lambda: V100)
+    monkeypatch.setattr(runtime, "this_machine", lambda: V100)
+    monkeypatch.setattr("engines.building.this_machine", lambda: V100)
+
+
+def build(bundle: Path, provider: Any, *profiles: BatchProfile) -> Path:
+    return build_engine(
+        bundle,
+        "fp32",
+        "onnxruntime",
+        profiles=profiles or (PROFILE,),
+        options=BuildOptions(provider=provider),
+    )
+
+
+def test_what_ran_where(bundle: Path, make_images: Images, tmp_path: Path) -> None:
+    session = create_session(bundle / "fp16.onnx", "cpu", threads=1, profile=tmp_path / "profile")
+    run_session(session, {"image": make_images(2)})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    assert foreign_products(events, "CPUExecutionProvider") == []
+    foreign = foreign_products(events, "CUDAExecutionProvider")
+    assert [name.split(" on ")[1] for name in foreign] == ["CPUExecutionProvider"] * 5
+    assert "hidden_node on CPUExecutionProvider" in foreign
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_float32_stays_float32_on_cuda(bundle: Path, make_images: Images) -> None:
+    folder = build(bundle, "cuda")
+    with open_engine(folder) as engine:
+        assert engine.infer({"image": make_images(3)})["params"].shape == (3, 413)
+    assert StandIn.made[-1].options == {
+        "CUDAExecutionProvider": {"use_tf32": "0"},
+        "CPUExecutionProvider": {},
+    }
+    assert StandIn.made[-1].batches == [1, 2, 4, 3]  # warm before it was handed out
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_the_tensorrt_provider_has_profile_and_cache(bundle: Path) -> None:
+    folder = build(bundle, "tensorrt")
+    manifest = read_manifest(folder)
+    assert sorted(manifest.files) == ["graph_sm70.engine", "model.onnx"]
+    assert manifest.provider == "tensorrt"
+    open_engine(folder).close()
+    assert StandIn.made[-1].options["TensorrtExecutionProvider"] == {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_profile_min_shapes": "image:1x16x16x3",
+        "trt_profile_opt_shapes": "image:2x16x16x3",
+        "trt_profile_max_shapes": "image:4x16x16x3",
+    }
+    assert StandIn.made[-1].batches == [1, 2, 4]
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_a_static_graph_needs_no_profile(static_bundle: Path) -> None:
+    folder = build_engine(
+        static_bundle, "fp32", "onnxruntime", options=BuildOptions(provider="tensorrt")
+    )
+    open_engine(folder).close()
+    assert set(StandIn.made[-1].options["TensorrtExecutionProvider"]) == {
+        "trt_engine_cache_enable",
+        "trt_engine_cache_path",
+    }
+    assert StandIn.made[-1].batches == [2]
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_a_cache_that_was_altered_or_made_on_another_gpu(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(bundle, "tensorrt")
+    monkeypatch.setattr(runtime, "this_machine", lambda: H100)
+    with pytest.raises(ContractError, match=r"GPU: built with Tesla V100 \(7.0\), here H100"):
+        open_engine(folder)
+    monkeypatch.setattr(runtime, "this_machine", lambda: V100)
+    (folder / "graph_sm70.engine").write_bytes(b"pla")
+    with pytest.raises(ContractError, match=r"graph_sm70.engine: built with .*; rebuild: "):
+        open_engine(folder)
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_several_profiles_are_more_than_the_provider_takes(bundle: Path) -> None:
+    with pytest.raises(BuildError, match=r"2 batch profiles came; .* takes the first; give one"):
+        build(bundle, "tensorrt", PROFILE, BatchProfile.parse("8"))
+    build(bundle, "cuda", PROFILE, BatchProfile.parse("8"))
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_products_left_to_another_provider(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandIn, "left_to_cuda", ("Conv", "FusedConv"))
+    with pytest.raises(BuildError, match=r"left it out of 1 products \(.*on CUDAExecutionProv"):
+        build(bundle, "tensorrt")
+    assert not list((bundle / "engines").iterdir())
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_tf32_is_refused_where_only_the_environment_can_switch_it_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(TF32_SWITCH, raising=False)
+    require_provider("tensorrt", V100)
+    require_provider("cuda", H100)
+    with pytest.raises(UserError, match=f"float32 in TF32.*start with `{TF32_SWITCH}=0`"):
+        require_provider("tensorrt", H100)
+    monkeypatch.setenv(TF32_SWITCH, "0")
+    require_provider("tensorrt", H100)
+
+
+def test_a_failing_call_is_one_line(
+    bundle: Path, make_images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_engine(build(bundle, "cpu"), threads=1) as engine:
+        wrong = dataclasses.replace(engine.contract.outputs[1], axes=("batch", 412))
+        outputs = (engine.contract.outputs[0], wrong, engine.contract.outputs[2])
+        lying: Contract = dataclasses.replace(engine.contract, outputs=outputs)
+        monkeypatch.setattr(engine, "contract", lying)
+        with pytest.raises(UserError, match=r"ONNX Runtime failed in engine .* open it") as caught:
+            engine.infer({"image": make_images(2)})
+    assert "\n" not in str(caught.value)
