@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,11 @@ class CheckpointRecord:
     git_revision: str = field(default_factory=git_revision)
     versions: dict[str, str] = field(default_factory=library_versions)
     schema: int = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON values, without what a subclass adds."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(CheckpointRecord)}
+        return {**values, "preset": asdict(self.preset), "head": asdict(self.head)}
 
 
 @dataclass(frozen=True, kw_only=True)

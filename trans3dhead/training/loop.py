@@ -60,7 +60,7 @@ def train(
     Raises:
         UserError: the loss or its gradient is not finite; names the losses and the items.
     """
-    config, size = preset.training, preset.network.image_size
+    config, size, kind = preset.training, preset.network.image_size, torch.device(device).type
     torch.manual_seed(config.seed)
     network = build_network(preset.network, torch.from_numpy(average_face(heads, size)))
     network = network.to(device).train()
@@ -78,7 +78,7 @@ def train(
             break
         rate = rate_factor(config, steps, share)
         set_rates(optimiser, rate)
-        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with torch.autocast(kind, torch.bfloat16, enabled=config.precision == "bfloat16"):
             outputs = network(normalise(batch.image.to(device)))
         losses = criterion(outputs, Truth(*(part.to(device) for part in batch.truth)))
         optimiser.zero_grad()

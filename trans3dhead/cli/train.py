@@ -1,0 +1,139 @@
+"""`trans3dhead train`: a labelled folder, or rendered heads, to a checkpoint."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.errors import UserError
+from trans3dhead.cli.common import CommonOptions, Outcome
+
+if TYPE_CHECKING:
+    from trans3dhead.presets import Preset
+    from trans3dhead.training.checkpoint import CheckpointRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Train a network and measure it on heads it never saw.
+
+    Writes last.safetensors (weights, average face, the resolved configuration, the head model's
+    identity, sources and versions) and log.jsonl (losses, rates, speed). With a budget of samples
+    the same call gives the same weights on one machine.
+    """
+
+    preset: str = "paper"
+    """Name of a preset; --list-presets lists them."""
+    data: Path | None = None
+    """Folder that holds DAD-3DHeadsDataset with the splits train and val."""
+    synthetic: int | None = None
+    """Instead of --data: render this many heads below --out and train on them. The checkpoint goes
+    to OUT/PRESET-HASH, by the configuration's hash, and is not made twice."""
+    out: Path = Path("training")
+    """Folder for checkpoint and log."""
+    samples: int | None = None
+    """Training samples, repetitions counted; the preset's number by default."""
+    minutes: float | None = None
+    """Train this long instead; learning rates follow the clock."""
+    seed: int = 0
+    """Weights, order and crops follow from it."""
+    head: Path | None = None
+    """Folder of a head model; the built-in one by default."""
+    device: str = "cpu"
+    """torch's name of where to train, such as cuda."""
+    workers: int = 0
+    """Processes that read and crop images; 0 does it between the steps. Changes no result."""
+    list_presets: bool = False
+    """List the presets and the rows of the paper's tables they stand for, and stop."""
+
+
+def run(options: Options) -> Outcome:
+    if options.list_presets:
+        return _list_presets()
+    preset = _resolve(options)
+
+    from trans3dhead.head.source import resolve_head
+    from trans3dhead.training.run import CHECKPOINT_FILE, train_folder
+    from trans3dhead.training.synthetic import train_rendered
+
+    head = resolve_head(options.head)
+    if options.data is not None:
+        path = options.out / CHECKPOINT_FILE
+        record = train_folder(
+            preset,
+            head=head,
+            data=options.data,
+            out=options.out,
+            device=options.device,
+            workers=options.workers,
+        )
+    else:
+        assert options.synthetic is not None  # _resolve sees to it
+        path, record = train_rendered(
+            preset,
+            head=head,
+            count=options.synthetic,
+            store=options.out,
+            device=options.device,
+            workers=options.workers,
+        )
+    _show(path, record)
+    return Outcome(data={"checkpoint": str(path), **record.to_dict()}, report=record)
+
+
+def _resolve(options: Options) -> "Preset":
+    """The preset with what the options change, after the options are checked."""
+    from trans3dhead.presets import preset
+
+    if (options.data is None) == (options.synthetic is None):
+        given = "neither" if options.data is None else "both"
+        raise UserError(
+            f"{given} of --data and --synthetic came; expected one; give a labelled folder, or how "
+            "many heads to render"
+        )
+    if options.synthetic is not None and options.synthetic < 1:
+        raise UserError(f"--synthetic is {options.synthetic}; expected at least 1; give a count")
+    chosen = preset(options.preset)
+    training = replace(chosen.training, seed=options.seed)
+    if options.samples is not None or options.minutes is not None:
+        training = replace(training, samples=options.samples, minutes=options.minutes)
+    return replace(chosen, training=training)
+
+
+def _show(path: Path, record: "CheckpointRecord") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from trans3dhead.metrics import METRICS
+
+    constant = {"nme": "average_face_nme", "pose_error": "frontal_pose_error"}
+    speed = record.samples_seen / record.minutes / 60
+    table = Table(
+        "on heads never seen",
+        "this network",
+        "looking at no image",
+        title=f"{record.samples_seen} samples of {record.items} heads in {record.minutes:.1f} min, "
+        f"{speed:.1f} images/s",
+        title_justify="left",
+    )
+    for name, baseline in constant.items():
+        if name in record.results:
+            metric = METRICS[name]
+            values = (metric.shown(record.results[key]) for key in (name, baseline))
+            table.add_row(metric.label, *values)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"checkpoint: {path}", soft_wrap=True)
+
+
+def _list_presets() -> Outcome:
+    from rich.console import Console
+    from rich.table import Table
+
+    from trans3dhead.presets import PRESETS
+
+    table = Table("preset", "what it is", "rows of the paper", show_lines=True)
+    presets = [make() for make in PRESETS.values()]
+    for preset in presets:
+        table.add_row(preset.name, preset.summary, "\n".join(preset.rows))
+    Console(highlight=False).print(table)
+    return Outcome(data={preset.name: list(preset.rows) for preset in presets})
