@@ -10,8 +10,6 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from trans3dhead.head.model import HeadModel
 from trans3dhead.synth.surface import Field, MeshNormals, Shadows, Vectors, unit
@@ -83,19 +81,28 @@ def smooth_step(low: float, high: float, values: Field) -> Field:
 
 def _eyeballs(faces: NDArray[np.int32], vertices: Vectors, landmarks: Vectors) -> NDArray[np.int64]:
     """Eye (0 or 1) of each vertex, -1 on skin: the loose parts of the mesh behind the eyelids."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    ones = np.ones(len(edges), np.int8)
-    graph = sparse.coo_array((ones, edges.T), shape=(len(vertices), len(vertices)))
-    count, part = connected_components(graph, directed=False)
+    part = _parts(faces, len(vertices))
+    sizes = np.bincount(part)
     eye_of = np.full(len(vertices), -1)
-    largest = np.bincount(part).argmax()
-    for number in range(count):
-        members = part == number
-        centre = vertices[members].mean(axis=0)
+    for name in np.unique(part):
+        centre = vertices[part == name].mean(axis=0)
         gaps = [np.linalg.norm(landmarks[eye].mean(axis=0) - centre) for eye in EYE_CENTRES]
-        if number != largest and min(gaps) < 0.03:
-            eye_of[members] = int(np.argmin(gaps))
+        if name != sizes.argmax() and min(gaps) < 0.03:
+            eye_of[part == name] = int(np.argmin(gaps))
     return eye_of
+
+
+def _parts(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.int64]:
+    """For each vertex the lowest vertex that triangles connect it with: [V]."""
+    part = np.arange(vertex_count)
+    while True:
+        joined = part.copy()
+        for corner in faces.T:
+            np.minimum.at(joined, corner, part[faces].min(axis=1))
+        joined = joined[joined]
+        if (joined == part).all():
+            return part
+        part = joined
 
 
 def _eye_directions(vertices: Vectors, eye_of: NDArray[np.int64]) -> Vectors:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from trans3dhead.synth.rasterise import rasterise
 
@@ -28,23 +27,27 @@ class MeshNormals:
     """Smooth vertex normals of meshes with the same triangles."""
 
     faces: NDArray[np.int32]
-    incidence: sparse.csr_array
-    """[V, F], 1 where a triangle has the vertex."""
+    corner_faces: NDArray[np.int64]
+    """[3 F] the triangle of each corner, the corners of a vertex side by side."""
+    begin: NDArray[np.int64]
+    """[V] where a vertex's corners begin."""
 
     @classmethod
     def of(cls, faces: NDArray[np.int32], vertex_count: int) -> "MeshNormals":
-        """Prepare for triangles [F, 3] on that many vertices."""
-        rows, columns = faces.ravel(), np.repeat(np.arange(len(faces)), 3)
-        ones = np.ones(len(rows), np.float32)
-        shape = (vertex_count, len(faces))
-        return cls(faces, sparse.csr_array((ones, (rows, columns)), shape=shape))
+        """Prepare for triangles [F, 3] on that many vertices, each of which some triangle has."""
+        corners = faces.ravel()
+        order = corners.argsort(kind="stable")
+        begin = np.searchsorted(corners[order], np.arange(vertex_count))
+        return cls(faces, order // 3, begin)
 
     def __call__(self, vertices: Vectors) -> Vectors:
         """Outward unit normals [V, 3] of vertices [V, 3], triangles weighing by area."""
         a, b, c = (np.take(vertices, corner, axis=0) for corner in self.faces.T)
         (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T
-        crossed = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], axis=-1)
-        return unit(self.incidence @ crossed)
+        crossed = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])  # [3, F]
+        # sums[i, v] = sum over the corners k of v of crossed[i, face of k]
+        sums = np.add.reduceat(np.take(crossed, self.corner_faces, axis=1), self.begin, axis=1)
+        return unit(sums.T)
 
 
 @dataclass(frozen=True, eq=False)
