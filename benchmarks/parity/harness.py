@@ -30,7 +30,6 @@ from benchmarks.parity.outputs import (
     Outputs,
     Progress,
     check_same_outputs,
-    first_images,
     ground_truth,
     predicted,
     reference_as_truth,
@@ -38,11 +37,13 @@ from benchmarks.parity.outputs import (
 from benchmarks.parity.quantities import Quantity, movements
 from benchmarks.parity.results import MetricRow, ParityReport, Subject
 from benchmarks.parity.tensors import compare
+from benchmarks.parity.yardstick import Yardstick, bundled, measured_anew
 from engines.batching import infer_all
-from engines.bundle import REFERENCE_FILE, Bundle, Reference
+from engines.bundle import Bundle, Reference
+from engines.errors import UserError
 from engines.machine import this_machine
 from engines.manifest import write_parity
-from engines.runtime import Engine, open_engine
+from engines.runtime import Engine, bundle_of, open_engine
 from trans3dhead.metrics import METRICS
 
 NO_TRUTH = "the bundle's reference holds no ground truth"
@@ -54,6 +55,9 @@ def verify(
     head_folder: Path | None = None,
     *,
     margins: Path | None = None,
+    checkpoint: Path | None = None,
+    data: Path | None = None,
+    split: str = "val",
     limit: int | None = None,
     threads: int | None = None,
     progress: Progress = lambda stage, done, total: None,
@@ -64,21 +68,40 @@ def verify(
         engine_folder: BUNDLE/engines/NAME.
         head_folder: the head model, where the bundle neither holds it nor uses the built-in one.
         margins: a TOML file that overrides the shipped margins.
-        limit: judge the first so many images of the reference alone.
+        checkpoint, data, split: a checkpoint and a labelled folder to be judged by in place of
+            the bundle's reference; both or neither. They need torch.
+        limit: judge so many images alone.
         threads: CPU threads; the runtime's own choice where None.
         progress: called with stage, done, total.
 
     Raises:
-        UserError: engine, bundle, head model or margins cannot be used.
+        UserError: engine, bundle, head model, margins, checkpoint or data cannot be used.
     """
+    if (checkpoint is None) != (data is None):
+        raise UserError(
+            f"--checkpoint {checkpoint} and --data {data} came; expected both or neither; "
+            "with neither the bundle's reference is the judge"
+        )
     with open_engine(engine_folder, threads) as engine:
-        bundle = Bundle.open(engine_folder.absolute().parent.parent)
+        bundle = Bundle.open(bundle_of(engine_folder.absolute()))
+        if checkpoint is None or data is None:
+            yardstick = bundled(bundle, limit)
+        else:
+            yardstick = measured_anew(
+                bundle,
+                checkpoint,
+                data,
+                split=split,
+                limit=limit,
+                head=head_folder,
+                progress=progress,
+            )
         report = judge_engine(
             engine,
             bundle,
+            yardstick,
             mesh=Mesh.of(bundle, head_folder),
             margins=margins,
-            limit=limit,
             name=str(engine_folder),
             progress=progress,
         )
@@ -89,27 +112,26 @@ def verify(
 def judge_engine(
     engine: Engine,
     bundle: Bundle,
+    yardstick: Yardstick,
     *,
     mesh: Mesh,
     margins: Path | None,
-    limit: int | None,
     name: str,
     progress: Progress,
 ) -> ParityReport:
-    """Judge an opened engine by a bundle's reference; arguments as those of `verify`."""
+    """Judge an opened engine; `name` is what the report calls it, the rest as in `verify`."""
     clock = _Clock()
     manifest = engine.manifest
     recipe = bundle.contract.recipes[manifest.recipe]
     allowed = margins_of(manifest.recipe, recipe, margins)
-    with clock("reading"):
-        reference = first_images(bundle.reference(), limit, bundle.folder / REFERENCE_FILE)
+    reference = yardstick.reference
     with clock("inference"):
         count = len(reference)
         answers = infer_all(
             engine, reference.images, lambda done: progress("inference", done, count)
         )
     expected = reference.outputs()
-    check_same_outputs(answers, expected, bundle.folder / REFERENCE_FILE)
+    check_same_outputs(answers, expected, yardstick.source)
     tensors = [compare(output, answers[output], expected[output]) for output in answers]
     gates = [precision_gate(recipe, manifest.effective), *map(finite_gate, tensors)]
     moved: list[Quantity] = []
@@ -136,7 +158,7 @@ def judge_engine(
     return ParityReport(
         verdict=overall(gates),
         images=len(reference),
-        subject=_subject(engine, bundle, allowed, mesh, name),
+        subject=_subject(engine, bundle, yardstick, allowed, name),
         gates=tuple(gates),
         metrics=tuple(rows),
         tensors=tuple(tensors),
@@ -197,7 +219,9 @@ def _unmeasured() -> tuple[list[Gate], list[MetricRow]]:
     return gates, [MetricRow(metric=name, reason=NOT_FINITE) for name in METRICS]
 
 
-def _subject(engine: Engine, bundle: Bundle, allowed: Margins, mesh: Mesh, name: str) -> Subject:
+def _subject(
+    engine: Engine, bundle: Bundle, yardstick: Yardstick, allowed: Margins, name: str
+) -> Subject:
     manifest, contract = engine.manifest, bundle.contract
     return Subject(
         engine=name,
@@ -208,11 +232,12 @@ def _subject(engine: Engine, bundle: Bundle, allowed: Margins, mesh: Mesh, name:
         precision=manifest.effective.precision,
         low_flops=manifest.effective.low_flops_found,
         variant=contract.variant,
-        head=mesh.surface.name,
+        head=contract.head.name,
         engine_sha256=manifest.engine_sha256,
         onnx_sha256=manifest.onnx_sha256,
         contract_sha256=manifest.contract_sha256,
-        reference_sha256=contract.files[REFERENCE_FILE],
+        reference=yardstick.source,
+        reference_sha256=yardstick.sha256,
         margins_sha256=allowed.sha256,
         margins_section=allowed.section,
         checkpoint=contract.provenance.checkpoint,

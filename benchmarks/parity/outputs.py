@@ -4,7 +4,7 @@ n images, S side of the crop, P parameters, V vertices.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +28,14 @@ Progress = Callable[[str, int, int], None]
 _HEADS_AT_ONCE = 32
 
 
-def first_images(reference: Reference, limit: int | None, source: Path) -> Reference:
-    """The first so many images of a reference; all where there is no limit."""
-    if limit is not None and limit < 1:
-        raise UserError(f"--limit {limit} came; expected at least 1 image; leave it out for all")
-    chosen = {
-        field.name: value[:limit]
-        for field in fields(reference)
-        if (value := getattr(reference, field.name)) is not None
-    }
-    for name, value in chosen.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ContractError(
-                f"{source}: the reference's {name} hold NaN or infinity; expected numbers; "
-                "look at the checkpoint, then export anew"
-            )
-    return replace(reference, **chosen)
-
-
-def check_same_outputs(answers: Outputs, expected: Outputs, source: Path) -> None:
+def check_same_outputs(answers: Outputs, expected: Outputs, source: str) -> None:
     """A ContractError where the reference lacks an output or has it in another shape."""
     for name, value in answers.items():
         if name not in expected or expected[name].shape != value.shape:
             shape = list(expected[name].shape) if name in expected else "nothing"
             raise ContractError(
-                f"{source} holds {shape} for {name}; the engine gave {list(value.shape)}; "
-                "export the bundle anew"
+                f"{source} gives {shape} for {name}; the engine gave {list(value.shape)}; "
+                "expected one network; export its bundle anew"
             )
 
 

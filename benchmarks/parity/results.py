@@ -70,8 +70,9 @@ class Subject:
     engine_sha256: str
     onnx_sha256: str
     contract_sha256: str
+    reference: str
+    """What it was held against, in words."""
     reference_sha256: str
-    """Of the bundle's reference.npz."""
     margins_sha256: str
     margins_section: str
     checkpoint: str

@@ -152,6 +152,7 @@ def origin_section(report: ParityReport) -> Section:
         "variant": subject.variant,
         "head model": subject.head,
         "checkpoint": subject.checkpoint,
+        "held against": subject.reference,
         "judged on": machine.gpu or machine.cpu,
         "margins": f"[{subject.margins_section}]",
     }

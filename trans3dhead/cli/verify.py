@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
-    """Judge an engine by its bundle's reference: eager PyTorch in float32. Needs no torch.
+    """Judge an engine by what PyTorch answers in eager float32.
+
+    Its answers stand in the bundle's reference, so this needs no torch; with --checkpoint and
+    --data it is asked anew.
 
     A gate passes where the whole 95 % interval lies within its margin, fails where the whole
     interval lies beyond it, and is inconclusive otherwise. Exit code 0: every gate passed;
@@ -30,8 +33,14 @@ class Options(CommonOptions):
     """Folder of the head model, where the bundle neither holds it nor uses the built-in one."""
     margins: Path | None = None
     """TOML file whose margins replace the shipped ones (benchmarks/parity/margins.toml)."""
+    checkpoint: Path | None = None
+    """Judge by this checkpoint's answers for --data in place of the bundle's reference."""
+    data: Path | None = None
+    """Folder that holds DAD-3DHeadsDataset, for --checkpoint."""
+    split: Literal["val", "test"] = "val"
+    """Split of --data; never the one trained on."""
     limit: int | None = None
-    """Judge the first so many reference images alone: quicker, and sure of less."""
+    """Judge so many images alone: quicker, and sure of less."""
     threads: int | None = None
     """CPU threads; the runtime's own choice by default."""
     html: Path | None = None
@@ -51,6 +60,9 @@ def run(options: Options) -> Outcome:
             options.engine,
             options.head,
             margins=options.margins,
+            checkpoint=options.checkpoint,
+            data=options.data,
+            split=options.split,
             limit=options.limit,
             threads=options.threads,
             progress=progress,
