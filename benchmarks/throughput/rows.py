@@ -47,7 +47,7 @@ def open_rows(
         checkpoint: timed as eager float32 PyTorch; with vertices where an engine gives them.
         head: folder of the checkpoint's head model, where it is not the built-in one.
         batches: images a call; each must fit every engine. None: those of BATCHES that fit, or
-            an engine's own optimum where none does.
+            an engine's own optimum where none does; a checkpoint then follows the engines.
         threads: CPU threads of every row; each runtime's own choice where None.
 
     Raises:
@@ -61,17 +61,20 @@ def open_rows(
     if batches is not None and min(batches) < 1:
         raise UserError(f"batch {min(batches)} came; expected at least 1 image; mend --batch")
     with ExitStack() as stack:
-        sources = []
         opened = [stack.enter_context(open_engine(folder, threads)) for folder in engines]
         images = _Images(engines)
+        sources = [
+            _engine_source(name, engine, images, batches, threads)
+            for name, engine in zip(_names(engines), opened, strict=True)
+        ]
+        sizes = sorted({batch for source in sources for batch in source.batches})
+        sizes = sizes or sorted(set(batches or BATCHES))
         if checkpoint is not None:
             mesh = any(engine.contract.output("vertices") for engine in opened)
-            sources.append(
-                _torch_source(checkpoint, head, images, mesh=mesh, batches=batches, threads=threads)
+            eager = _torch_source(
+                checkpoint, head, images, mesh=mesh, batches=sizes, threads=threads
             )
-        for name, engine in zip(_names(engines), opened, strict=True):
-            sources.append(_engine_source(name, engine, images, batches, threads))
-        sizes = sorted({batch for source in sources for batch in source.batches})
+            sources.insert(0, eager)
         yield [
             source.row(batch) for batch in sizes for source in sources if batch in source.batches
         ]
@@ -111,7 +114,7 @@ def _torch_source(
     images: "_Images",
     *,
     mesh: bool,
-    batches: Sequence[int] | None,
+    batches: Sequence[int],
     threads: int | None,
 ) -> Source:
     from benchmarks.throughput.torch_row import EagerNetwork
@@ -129,7 +132,7 @@ def _torch_source(
             threads=network.threads,
         )
 
-    return Source(batches or BATCHES, row)
+    return Source(batches, row)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

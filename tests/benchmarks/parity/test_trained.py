@@ -1,0 +1,82 @@
+"""The demo's trained network: its honest engines pass, a damaged one does not."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from support import Demo
+
+from benchmarks.parity.harness import verify
+from engines.errors import UserError
+from engines.files import sha256_of
+from engines.manifest import read_manifest, write_manifest
+from trans3dhead.cli.main import main
+
+FIRST_RESIDUAL = "landmark_branch.regression.weights.0"
+
+
+@pytest.fixture
+def half(demo: Demo, tmp_path: Path) -> Path:
+    """A copy of the demo's half-precision engine, in its bundle."""
+    bundle = shutil.copytree(demo.mesh, tmp_path / "bundle")
+    return bundle / "engines" / demo.engine("fp16").name
+
+
+def scale_weight(engine: Path, name: str, factor: float) -> None:
+    """Multiply a weight of an engine's graph and seal the manifest anew."""
+    path = engine / read_manifest(engine).file
+    model = onnx.load(path)
+    (weight,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith(name))
+    values = numpy_helper.to_array(weight)
+    weight.CopyFrom(numpy_helper.from_array((values * factor).astype(values.dtype), weight.name))
+    onnx.save(model, path)
+    manifest = replace(read_manifest(engine), file_sha256=sha256_of(path))
+    write_manifest(engine, manifest)
+
+
+def test_a_residual_head_scaled_by_five_per_cent_fails(half: Path, capsys) -> None:
+    scale_weight(half, FIRST_RESIDUAL, 1.05)
+    assert main(["verify", str(half)]) == 1
+    out = capsys.readouterr().out
+    assert "landmarks/movement_p99: fail" in out
+    assert read_manifest(half).parity["verdict"] == "fail"
+
+
+def test_the_same_engine_passes_by_its_checkpoint_on_other_images(demo: Demo, half: Path) -> None:
+    report = verify(half, checkpoint=demo.checkpoint, data=demo.folder / "heads", limit=24)
+    assert report.passed, report.headline
+    assert report.images == 24
+    assert str(demo.checkpoint) in report.subject.reference
+
+
+def test_an_engine_of_another_checkpoint_fails(demo: Demo, half: Path, tmp_path: Path) -> None:
+    from trans3dhead.training.checkpoint import CheckpointRecord, load_checkpoint, save_checkpoint
+
+    loaded = load_checkpoint(demo.checkpoint)
+    rng = np.random.default_rng(0)
+    for parameter in loaded.network.landmark_branch.parameters():
+        parameter.data *= 1 + 0.05 * float(rng.standard_normal())
+    other = tmp_path / "other.safetensors"
+    record = CheckpointRecord(
+        preset=loaded.preset,
+        head=loaded.head,
+        items=loaded.items,
+        samples_seen=loaded.samples_seen,
+        minutes=loaded.minutes,
+    )
+    save_checkpoint(other, loaded.network, record)
+    report = verify(half, checkpoint=other, data=demo.folder / "heads", limit=8)
+    failed = {gate.name for gate in report.with_verdict("fail")}
+    assert "landmarks/movement_p99" in failed
+    assert not any(name.startswith(("params", "rotation", "vertices")) for name in failed)
+
+
+def test_a_checkpoint_without_data_is_refused(demo: Demo, half: Path) -> None:
+    with pytest.raises(UserError, match="expected both or neither"):
+        verify(half, checkpoint=demo.checkpoint)
+    with pytest.raises(UserError, match="not trained on"):
+        verify(half, checkpoint=demo.checkpoint, data=demo.folder / "heads", split="train")
