@@ -18,6 +18,8 @@ class BuildOptions:
     splits a call's batch over several streams."""
     optimization_level: int | None = None
     """Effort of TensorRT's builder, 0 to 5; its own default unless given."""
+    workspace: int | None = None
+    """Memory in MiB that TensorRT may use within an operation; all of the GPU's unless given."""
 
     def given(self) -> dict[str, Any]:
         """The options that are not None, by name."""

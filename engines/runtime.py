@@ -89,11 +89,7 @@ class Engine(ABC):
             ContractError: names, dtypes, shapes or the batch are not the contract's, an array of
                 `out` cannot be written to in one piece, or the engine is closed.
         """
-        if not self._open:
-            raise ContractError(f"engine {self.manifest.name} is closed; open it anew")
-        batch = self.contract.check_inputs(inputs)
-        if not self.manifest.fits(batch):
-            raise ContractError(self._batch_message(batch))
+        batch = self._admit(inputs)
         if out is None:
             results = {
                 spec.name: np.empty(spec.shape(batch), spec.dtype) for spec in self.contract.outputs
@@ -139,6 +135,18 @@ class Engine(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Drop what the runtime holds."""
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ContractError(f"engine {self.manifest.name} is closed; open it anew")
+
+    def _admit(self, inputs: Mapping[str, Array]) -> int:
+        """The batch of inputs that this engine, as it is now, can take."""
+        self._require_open()
+        batch = self.contract.check_inputs(inputs)
+        if not self.manifest.fits(batch):
+            raise ContractError(self._batch_message(batch))
+        return batch
 
     def _checked_out(self, out: Mapping[str, Array], batch: int) -> dict[str, Array]:
         self.contract.check_outputs(out, batch)

@@ -1,62 +1,49 @@
-"""TensorRT and TensorRT-RTX: plans for NVIDIA GPUs, built in a process of their own.
+"""TensorRT and TensorRT-RTX: plans for NVIDIA GPUs, built in a process of their own, run in this.
 
 Polygraphy decides between the two flavours once a process, and both register the same C++ types;
 so each build has its own process (`tensorrt_worker`). A crash of the builder then becomes an error.
+Building with TensorRT-RTX runs in the tests; all else here was tested against stand-ins and has
+not yet run on hardware (docs/lanes.md).
 """
 
-import importlib.metadata
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
-from engines.errors import BuildError, UserError
+from engines.device import Device, open_device
+from engines.device_array import DeviceArray, borrow
+from engines.device_graphs import graphs_installed
+from engines.errors import BuildError, ContractError, UserError
 from engines.machine import Machine, this_machine
 from engines.manifest import Manifest
 from engines.options import BuildOptions
 from engines.precision import Effective
-from engines.runtime import BuildOrder, BuiltFile, Engine, Progress, Runtime
+from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
+from engines.tensorrt_flavours import (
+    FLAVOURS,
+    check_gpu,
+    distribution_version,
+    flavour_version,
+)
+from engines.tensorrt_layers import LAYERS_FILE
+from engines.tensorrt_plan import Plan
+from engines.tensorrt_runner import PlanRunner
+from engines.timing_cache import timing_cache_path
 
 PLAN_FILE = "engine.plan"
 """The plan as TensorRT gave it, with nothing in front: trtexec opens it."""
 
 OPTIMIZATION_LEVELS = range(6)
-VOLTA = "7.0"
-VOLTA_LAST = (10, 4)
-"""The last TensorRT with sm_70."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flavour:
-    """What differs between the two."""
-
-    module: str
-    distributions: tuple[str, ...]
-    """Under one of these names pip knows it."""
-    install: str
-    builds_without_gpu: bool
-
-
-FLAVOURS = {
-    "tensorrt": Flavour(
-        module="tensorrt",
-        distributions=("tensorrt", "tensorrt_cu13", "tensorrt_cu12", "tensorrt_cu11"),
-        install="pip install 'trans3dhead[gpu]'",
-        builds_without_gpu=False,
-    ),
-    "tensorrt-rtx": Flavour(
-        module="tensorrt_rtx",
-        distributions=("tensorrt_rtx_cu13", "tensorrt_rtx_cu12", "tensorrt_rtx"),
-        install="pip install 'trans3dhead[cpu]'",
-        builds_without_gpu=True,
-    ),
-}
 
 
 def runtime(name: str) -> Runtime:
@@ -65,15 +52,16 @@ def runtime(name: str) -> Runtime:
 
 
 class TensorRT(Runtime):
-    """Builds plans with either flavour."""
+    """Builds and opens plans with either flavour."""
+
+    options = frozenset({"optimization_level", "workspace"})
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._flavour = FLAVOURS[name]
-        self.options = frozenset({"optimization_level"})
 
     def version(self) -> str:
-        return _version(self._flavour.module, self._flavour.distributions, self._flavour.install)
+        return flavour_version(self._flavour)
 
     def bound_to_gpu(self, provider: str) -> bool:
         return not self._flavour.builds_without_gpu
@@ -81,17 +69,31 @@ class TensorRT(Runtime):
     def settle(
         self, recipe: str, entry: RecipeEntry, options: BuildOptions
     ) -> tuple[str, dict[str, Any]]:
-        optimization_level = options.optimization_level
-        if optimization_level not in (None, *OPTIMIZATION_LEVELS):
-            raise UserError(f"--optimization-level {optimization_level} came; expected 0 to 5")
-        polygraphy = _version("polygraphy", ("polygraphy",), self._flavour.install)
-        version = self.version()
-        if not self._flavour.builds_without_gpu:
-            check_gpu(this_machine(), version)
-        return self.name, {"optimization_level": optimization_level, "polygraphy": polygraphy}
+        level, workspace = options.optimization_level, options.workspace
+        if level not in (None, *OPTIMIZATION_LEVELS):
+            raise UserError(f"--optimization-level {level} came; expected 0 to 5")
+        if workspace is not None and workspace < 1:
+            raise UserError(f"--workspace {workspace} came; expected at least 1, in MiB")
+        polygraphy = distribution_version("polygraphy", ("polygraphy",))
+        if polygraphy is None:
+            raise UserError(
+                "polygraphy is not installed; expected it for building plans; "
+                f"install it with `{self._flavour.install}`"
+            )
+        self.version()  # refuses first where the flavour itself is missing
+        check_gpu(self._flavour, this_machine(), running=False)
+        return self.name, {
+            "optimization_level": level,
+            "workspace": workspace,
+            "polygraphy": polygraphy[1],
+        }
 
     def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
         """Have the worker write the plan; its messages become progress or one error."""
+        machine = this_machine()
+        timings = None
+        if not self._flavour.builds_without_gpu:
+            timings = str(timing_cache_path(self.version(), machine))
         task = {
             "flavour": self.name,
             "graph": str(order.graph),
@@ -101,9 +103,10 @@ class TensorRT(Runtime):
             "profiles": [asdict(profile) for profile in order.profiles],
             "optimization_level": order.settings["optimization_level"],
             "promised": order.recipe.low_flops_share,
-            "workspace": None,
-            "timing_cache": None,
-            "layers": None,
+            "workspace": order.settings["workspace"],
+            "timing_cache": timings,
+            # the inspector looks into a loaded plan only, and that takes the GPU
+            "layers": str(folder / LAYERS_FILE) if self._loads_on(machine) else None,
         }
         found = _run_worker(task, progress)
         return BuiltFile(
@@ -116,47 +119,120 @@ class TensorRT(Runtime):
         )
 
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
-        machine = this_machine()
-        if machine.gpu is None:
+        if threads is not None:
             raise UserError(
-                f"{path} is a plan of {self.name}; running it needs an NVIDIA GPU with its driver, "
-                f"here: {machine.no_gpu}; run it on such a machine, "
-                "or build with `--runtime onnxruntime`"
+                f"threads {threads} came; {self.name} computes on the GPU; leave it out"
             )
-        raise UserError(
-            f"{path} is a plan of {self.name}; this version builds plans and does not run them; "
-            "load it with trtexec or TensorRT's API, or build with "
-            "`--runtime onnxruntime --provider tensorrt`"
+        check_gpu(self._flavour, this_machine(), running=True)
+        trt = importlib.import_module(self._flavour.module)
+        device = open_device()
+        try:
+            with device.current():
+                plan = Plan(trt, path, manifest.build_command(bundle.folder))
+                plan.check(bundle.contract, manifest.profiles)
+        except BaseException:
+            device.close()
+            raise
+        return TensorRTEngine(bundle, manifest, plan, device)
+
+    def _loads_on(self, machine: Machine) -> bool:
+        """Whether a plan can be loaded here."""
+        try:
+            check_gpu(self._flavour, machine, running=True)
+        except UserError:
+            return False
+        return True
+
+
+class TensorRTEngine(Engine):
+    """A plan with a context, a stream and buffers of its own. One thread at a time.
+
+    The primary context of the first GPU is made current for each call only, so torch may use the
+    same GPU in the same process. Captured CUDA graphs hold for this engine's own buffers: arrays
+    of a caller on the GPU run without one, those of `device_inputs` with one.
+    """
+
+    def __init__(self, bundle: Bundle, manifest: Manifest, plan: Plan, device: Device) -> None:
+        super().__init__(bundle, manifest)
+        self._source = bundle
+        self._device = device
+        self._runner = PlanRunner(
+            plan, device, bundle.contract, manifest.profiles, graphs=graphs_installed()
         )
 
+    @property
+    def graphs(self) -> bool:
+        """Whether each batch's second run is captured as a CUDA graph; may be set.
 
-def check_gpu(machine: Machine, version: str) -> None:
-    """Before minutes are spent: is there a GPU, and does this TensorRT still serve it?"""
-    if machine.gpu is None:
-        raise UserError(
-            "runtime tensorrt came; building a plan needs the GPU it will run on, here: "
-            f"{machine.no_gpu}; build there, or build with `--runtime tensorrt-rtx`"
-        )
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    if machine.compute_capability == VOLTA and numbers > VOLTA_LAST:
-        raise UserError(
-            f"{machine.gpu} has compute capability {VOLTA}; TensorRT {version} came, 10.4 is the "
-            "last that serves it; install it with `pip install 'tensorrt-cu12==10.4.*'`"
-        )
+        On where cuda-python is installed. PyCUDA alone cannot capture.
+        """
+        return self._runner.graphs
 
+    @graphs.setter
+    def graphs(self, wanted: bool) -> None:
+        if wanted and not graphs_installed():
+            raise UserError(
+                "CUDA graphs were asked for; cuda-python, which captures them, is not installed; "
+                "install it with `pip install 'cuda-python>=12.8'`"
+            )
+        self._runner.graphs = wanted
 
-def _version(module: str, distributions: tuple[str, ...], install: str) -> str:
-    """The installed version, read without loading the libraries."""
-    if importlib.util.find_spec(module) is not None:
-        for name in distributions:
-            try:
-                return importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-    raise UserError(
-        f"{module} is not installed; expected one of the packages {', '.join(distributions)}; "
-        f"install it with `{install}`"
-    )
+    @property
+    def gpu_milliseconds(self) -> float | None:
+        """GPU time of the last call's network, without its copies; None before the first."""
+        return self._runner.milliseconds
+
+    def infer_device(self, inputs: Mapping[str, Any]) -> dict[str, DeviceArray]:
+        """Run the network on arrays that lie on the GPU; nothing is copied.
+
+        Args:
+            inputs: arrays with `__dlpack__` or `__cuda_array_interface__` (torch, CuPy, numba,
+                PyCUDA), or this engine's own `device_inputs`, filled; shapes and dtypes as in
+                `infer`, C-contiguous.
+
+        Returns:
+            Every output by name, ready, and speaking both protocols. They are this engine's own
+            buffers: its next call writes into them.
+
+        Raises:
+            ContractError: as in `infer`, or an array lies elsewhere or has gaps.
+        """
+        self._require_open()
+        stream = self._runner.stream
+        with self._device.current():  # a library asked for its array may wait on our stream
+            borrowed = {name: borrow(value, stream) for name, value in inputs.items()}
+        # arrays without memory, of the same dtypes and shapes: numpy cannot look at the GPU's
+        outlines = {
+            name: np.broadcast_to(np.empty((), array.dtype), array.shape)
+            for name, array in borrowed.items()
+        }
+        return self._runner.run_on_device(borrowed, self._admit(outlines))
+
+    def device_inputs(self, batch: int) -> dict[str, DeviceArray]:
+        """This engine's own input buffers on the GPU, for a caller to write a batch into."""
+        self._require_open()
+        if not self.manifest.fits(batch):
+            raise ContractError(self._batch_message(batch))
+        return self._runner.arrays(self.contract.inputs, batch)
+
+    def twin(self) -> "TensorRTEngine":
+        """Another engine over the same weights on the GPU, for another thread.
+
+        Its graphs are captured as this one's are. Closing one leaves the other open.
+        """
+        self._require_open()
+        return TensorRTEngine(self._source, self.manifest, self._runner.plan, open_device())
+
+    def metadata(self) -> dict[str, Any]:
+        return super().metadata() | {
+            "device": {"package": self._device.package, "cuda_graphs": self.graphs}
+        }
+
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
+        self._runner.run(inputs, out, len(next(iter(inputs.values()))))
+
+    def _release(self) -> None:
+        self._runner.close()
 
 
 def _run_worker(task: dict[str, Any], progress: Progress) -> float:

@@ -17,13 +17,12 @@ from typing import Any
 from engines.contract import BATCH
 from engines.errors import BuildError, UserError
 from engines.precision import Product, check_promise, low_share
-from engines.tensorrt_engine import FLAVOURS
+from engines.tensorrt_flavours import FLAVOURS
+from engines.tensorrt_layers import check_plan, layer_table, plan_shares
+from engines.tensorrt_plan import DTYPES, LOG_TAIL, process_log
+from engines.timing_cache import attach, keep
 
-DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16"}
-"""TensorRT's names to numpy's."""
-
-LOG_TAIL = 6
-"""Lines of the log that an error quotes."""
+MIB = 1 << 20
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -37,6 +36,10 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append((record.levelno, " ".join(record.getMessage().split())))
+
+    def texts(self) -> list[str]:
+        """All lines."""
+        return [line for _, line in self.lines]
 
     def tail(self) -> str:
         """The last errors, or the last lines of any kind; on one line."""
@@ -80,16 +83,45 @@ def build_plan(task: dict[str, Any], report: Report) -> float:
         raise BuildError(f"{task['flavour']} cannot parse {task['graph']}: {log.tail()}") from None
     network = parsed[1]
     _check_names(task, network)
-    found = low_share(network_products(trt, network, task))
+    products = network_products(trt, network, task)
+    found = low_share(products)
     check_promise(found, task["promised"], f"the network parsed by {task['flavour']}")
+    configuration = Configuration(trt, task, log, report)
     try:
-        plan = EngineBytesFromNetwork(parsed, config=_config_maker(trt, task, report))()
+        plan = bytes(EngineBytesFromNetwork(parsed, config=configuration)())
     except PolygraphyException:
         raise BuildError(
             f"{task['flavour']} built no plan from {task['graph']}: {log.tail()}"
         ) from None
+    configuration.keep_timings()
     Path(task["plan"]).write_bytes(plan)
+    if task["layers"] is not None:
+        write_layers(trt, plan, products, task)
     return found
+
+
+def write_layers(trt: Any, plan: bytes, products: list[Product], task: dict[str, Any]) -> None:
+    """Save the inspector's table of a built plan; needs the GPU.
+
+    Raises:
+        BuildError: the plan cannot be loaded, or computes less in half than promised.
+    """
+    log = process_log(trt)
+    runtime = trt.Runtime(log)
+    engine = runtime.deserialize_cuda_engine(plan)
+    context = None if engine is None else engine.create_execution_context()
+    if engine is None or context is None:
+        raise BuildError(f"{task['flavour']} cannot load the plan it built: {log.tail()}")
+    # without shapes, the inspector leaves out the types of a dynamic plan
+    for name, axes in task["inputs"].items():
+        if not context.set_input_shape(name, _shape(axes, task["profiles"][0]["opt"])):
+            raise BuildError(f"{task['flavour']} refuses the shape of {name}: {log.tail()}")
+    inspector = engine.create_engine_inspector()
+    inspector.execution_context = context
+    information = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    shares = plan_shares(products, json.loads(information)["Layers"])
+    Path(task["layers"]).write_text(layer_table(information, shares))
+    check_plan(shares, task["promised"])
 
 
 def network_products(trt: Any, network: Any, task: dict[str, Any]) -> list[Product]:
@@ -136,33 +168,58 @@ def _product(trt: Any, layer: Any) -> list[Product]:
     ]
 
 
-def _config_maker(trt: Any, task: dict[str, Any], report: Report) -> Callable[[Any, Any], Any]:
-    """What Polygraphy calls with builder and network to have the builder's configuration."""
-    from polygraphy.backend.trt import CreateConfig, Profile
+class Configuration:
+    """Polygraphy calls it with builder and network to have the builder's configuration."""
 
-    maker = CreateConfig
-    if task["flavour"] == "tensorrt-rtx":
-        from polygraphy.backend.tensorrt_rtx import CreateConfigRTX
+    def __init__(self, trt: Any, task: dict[str, Any], log: LogLines, report: Report) -> None:
+        self._trt, self._task, self._log, self._report = trt, task, log, report
+        self._made: Any = None
 
-        maker = CreateConfigRTX
-    profiles = []
-    for sizes in task["profiles"]:
-        profile = Profile()
-        for name, axes in task["inputs"].items():
-            profile.add(name, *(_shape(axes, sizes[key]) for key in ("min", "opt", "max")))
-        profiles.append(profile)
+    def __call__(self, builder: Any, network: Any) -> Any:
+        from polygraphy.backend.trt import CreateConfig, Profile
 
-    def make(builder: Any, network: Any) -> Any:
+        trt, task = self._trt, self._task
+        maker = CreateConfig
+        if task["flavour"] == "tensorrt-rtx":
+            from polygraphy.backend.tensorrt_rtx import CreateConfigRTX
+
+            maker = CreateConfigRTX
+        profiles = []
+        for sizes in task["profiles"]:
+            profile = Profile()
+            for name, axes in task["inputs"].items():
+                profile.add(name, *(_shape(axes, sizes[key]) for key in ("min", "opt", "max")))
+            profiles.append(profile)
+        limits = {}
+        if task["workspace"] is not None:
+            limits[trt.MemoryPoolType.WORKSPACE] = task["workspace"] * MIB
         config = maker(
             profiles=profiles,
             builder_optimization_level=task["optimization_level"],
-            progress_monitor=_make_monitor(trt, report),
+            memory_pool_limits=limits,
+            progress_monitor=_make_monitor(trt, self._report),
         )(builder, network)
         # float32 parts of a recipe mean float32, not TF32's 10 bits of mantissa
         config.clear_flag(trt.BuilderFlag.TF32)
+        if task["flavour"] == "tensorrt-rtx":
+            # a run that allocates could not be captured in a CUDA graph
+            config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+        if task["timing_cache"] is not None:
+            path = Path(task["timing_cache"])
+            attach(config, path, heard=self._log.texts, say=self._say)
+        self._made = config
         return config
 
-    return make
+    def keep_timings(self) -> None:
+        """Save what the build measured; a plan that was built is not lost with its cache."""
+        if self._task["timing_cache"] is not None:
+            try:
+                keep(self._made, Path(self._task["timing_cache"]), self._say)
+            except OSError as error:
+                self._say(f"timing cache not saved ({error.strerror})")
+
+    def _say(self, what: str) -> None:
+        self._report({"progress": [what, 1.0]})
 
 
 def _make_monitor(trt: Any, report: Report) -> Any:

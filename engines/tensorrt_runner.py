@@ -1,0 +1,208 @@
+"""Runs a plan: page-locked buffers reused, one context a shape, CUDA graphs after one plain run.
+
+Not yet tried on hardware (docs/lanes.md); tested against stand-ins for TensorRT and CUDA.
+B: batch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engines.contract import Contract, TensorSpec
+from engines.device import Array, Device, DeviceError
+from engines.device_array import DeviceArray
+from engines.device_graphs import Graph
+from engines.manifest import BatchProfile
+from engines.tensorrt_plan import Plan
+
+KEPT_SHAPES = 32
+"""Batch sizes whose context and graph are kept; the one unused for longest gives way."""
+
+
+@dataclass
+class Shape:
+    """A context whose batch is fixed. A graph keeps its context's state, so it has its own."""
+
+    context: Any
+    foreign: bool
+    """Whether it reads inputs where a caller has them, at an address that changes."""
+    graph: Graph | None = None
+    runs: int = 0
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A tensor at the largest batch, on the GPU and page-locked on the host."""
+
+    address: int
+    host: Array
+    """uint8 [bytes]."""
+
+    def view(self, spec: TensorSpec, batch: int) -> Array:
+        """The host's part that `batch` items take: spec.dtype [batch, ...]."""
+        shape, dtype = spec.shape(batch), np.dtype(spec.dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        return self.host[:size].view(dtype).reshape(shape)
+
+
+class PlanRunner:
+    """One stream and the buffers of one thread, over a plan that others may run too."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        device: Device,
+        contract: Contract,
+        profiles: tuple[BatchProfile, ...],
+        *,
+        graphs: bool,
+    ) -> None:
+        """Allocate for the largest batch. The device is the runner's from here on: it closes it.
+
+        Args:
+            graphs: capture a CUDA graph for each batch, at its second run.
+        """
+        self.graphs = graphs
+        self.milliseconds: float | None = None
+        self.plan = plan
+        self._device, self._contract, self._profiles = device, contract, profiles
+        self._shapes: OrderedDict[tuple[int, bool], Shape] = OrderedDict()
+        largest = max(profile.max for profile in profiles)
+        try:
+            with device.current():
+                self._scratch = device.allocate(plan.scratch_bytes) if plan.scratch_bytes else 0
+                self._buffers = {
+                    spec.name: self._make_buffer(spec, largest)
+                    for spec in (*contract.inputs, *contract.outputs)
+                }
+        except BaseException:
+            device.close()
+            raise
+
+    def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array], batch: int) -> None:
+        """Compute arrays on the host into arrays on the host; returns when they are there."""
+        device = self._device
+        with device.current():
+            shape = self._shape(batch, foreign=False)
+            for spec in self._contract.inputs:
+                buffer = self._buffers[spec.name]
+                staged = buffer.view(spec, batch)
+                np.copyto(staged, inputs[spec.name])
+                device.copy_in(buffer.address, staged)
+            self._compute(shape)
+            staged_out = {}
+            for spec in self._contract.outputs:
+                buffer = self._buffers[spec.name]
+                staged_out[spec.name] = buffer.view(spec, batch)
+                device.copy_out(staged_out[spec.name], buffer.address)
+            self._finish()
+        for name, staged in staged_out.items():
+            np.copyto(out[name], staged)
+
+    def run_on_device(
+        self, inputs: Mapping[str, DeviceArray], batch: int
+    ) -> dict[str, DeviceArray]:
+        """Compute arrays on the GPU; returns when the outputs are ready.
+
+        The outputs are this runner's own buffers: its next run writes into them.
+        """
+        own = all(array.address == self._buffers[name].address for name, array in inputs.items())
+        with self._device.current():
+            shape = self._shape(batch, foreign=not own)
+            for name, array in inputs.items():
+                if not own:
+                    self.plan.set_address(shape.context, name, array.address)
+                if array.stream is not None:
+                    self._device.wait_for(array.stream)
+            self._compute(shape)
+            self._finish()
+        return self.arrays(self._contract.outputs, batch)
+
+    def arrays(self, specs: tuple[TensorSpec, ...], batch: int) -> dict[str, DeviceArray]:
+        """This runner's buffers on the GPU, as arrays of a batch."""
+        return {
+            spec.name: DeviceArray(
+                self._buffers[spec.name].address,
+                spec.shape(batch),
+                np.dtype(spec.dtype),
+                owner=self,
+            )
+            for spec in specs
+        }
+
+    @property
+    def stream(self) -> int:
+        """Handle of the runner's CUDA stream."""
+        return self._device.stream
+
+    def close(self) -> None:
+        """Give contexts, graphs and memory back."""
+        with self._device.current():
+            while self._shapes:
+                _drop(self._shapes.popitem()[1])
+            del self.plan  # the last runner's frees the weights, here where the GPU is current
+        self._device.close()
+
+    def _make_buffer(self, spec: TensorSpec, batch: int) -> Buffer:
+        size = int(np.prod(spec.shape(batch))) * np.dtype(spec.dtype).itemsize
+        return Buffer(self._device.allocate(size), self._device.page_locked(size))
+
+    def _shape(self, batch: int, *, foreign: bool) -> Shape:
+        """The context of a batch, made where it is asked for the first time."""
+        key = batch, foreign
+        if key not in self._shapes:
+            if len(self._shapes) == KEPT_SHAPES:
+                _drop(self._shapes.popitem(last=False)[1])
+            context = self.plan.make_context(self._scratch)
+            self.plan.set_shapes(
+                context, self._contract, batch, profile=self._profile(batch), stream=self.stream
+            )
+            for name, buffer in self._buffers.items():
+                self.plan.set_address(context, name, buffer.address)
+            self._shapes[key] = Shape(context, foreign)
+        self._shapes.move_to_end(key)
+        return self._shapes[key]
+
+    def _profile(self, batch: int) -> int:
+        """Of the profiles that take a batch, the narrowest."""
+        fitting = [
+            (profile.max - profile.min, index)
+            for index, profile in enumerate(self._profiles)
+            if profile.min <= batch <= profile.max
+        ]
+        return min(fitting)[1]
+
+    def _compute(self, shape: Shape) -> None:
+        """Put the network on the stream: plainly at first, then as a graph."""
+
+        def enqueue() -> None:
+            self.plan.enqueue(shape.context, self.stream)
+
+        self._device.start_clock()
+        if shape.graph is None and self.graphs and shape.runs and not shape.foreign:
+            try:
+                shape.graph = Graph(self.stream, enqueue)
+            except DeviceError as error:
+                raise DeviceError(
+                    f"no CUDA graph: {error}; or run without graphs: `engine.graphs = False`"
+                ) from error
+        if self.graphs and shape.graph is not None:
+            shape.graph.launch()
+        else:
+            enqueue()
+        shape.runs += 1
+        self._device.stop_clock()
+
+    def _finish(self) -> None:
+        self._device.synchronize()
+        self.milliseconds = self._device.milliseconds()
+
+
+def _drop(shape: Shape) -> None:
+    """Give a context and its graph back, the graph first."""
+    if shape.graph is not None:
+        shape.graph.close()
+    shape.context = None
