@@ -11,7 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from engines.contract import RecipeEntry
 from engines.device import Device, open_device
 from engines.device_array import DeviceArray, borrow
 from engines.device_graphs import graphs_installed
-from engines.errors import BuildError, ContractError, UserError
+from engines.errors import BuildError, UserError
 from engines.machine import Machine, this_machine
 from engines.manifest import Manifest
 from engines.options import BuildOptions
@@ -125,15 +126,14 @@ class TensorRT(Runtime):
             )
         check_gpu(self._flavour, this_machine(), running=True)
         trt = importlib.import_module(self._flavour.module)
-        device = open_device()
-        try:
-            with device.current():
-                plan = Plan(trt, path, manifest.build_command(bundle.folder))
+        with _opened_device() as device, device.current():
+            plan = Plan(trt, path, manifest.build_command(bundle.folder))
+            try:
                 plan.check(bundle.contract, manifest.profiles)
-        except BaseException:
-            device.close()
-            raise
-        return TensorRTEngine(bundle, manifest, plan, device)
+                return TensorRTEngine(bundle, manifest, plan, device)
+            except BaseException:
+                plan.close()
+                raise
 
     def _loads_on(self, machine: Machine) -> bool:
         """Whether a plan can be loaded here."""
@@ -201,19 +201,14 @@ class TensorRTEngine(Engine):
         stream = self._runner.stream
         with self._device.current():  # a library asked for its array may wait on our stream
             borrowed = {name: borrow(value, stream) for name, value in inputs.items()}
-        # arrays without memory, of the same dtypes and shapes: numpy cannot look at the GPU's
-        outlines = {
-            name: np.broadcast_to(np.empty((), array.dtype), array.shape)
-            for name, array in borrowed.items()
-        }
-        return self._runner.run_on_device(borrowed, self._admit(outlines))
+        batch = self._admit({name: _outline(array) for name, array in borrowed.items()})
+        return self._runner.run_on_device(borrowed, batch)
 
     def device_inputs(self, batch: int) -> dict[str, DeviceArray]:
         """This engine's own input buffers on the GPU, for a caller to write a batch into."""
-        self._require_open()
-        if not self.manifest.fits(batch):
-            raise ContractError(self._batch_message(batch))
-        return self._runner.arrays(self.contract.inputs, batch)
+        arrays = self._runner.arrays(self.contract.inputs, batch)
+        self._admit({name: _outline(array) for name, array in arrays.items()})
+        return arrays
 
     def twin(self) -> "TensorRTEngine":
         """Another engine over the same weights on the GPU, for another thread.
@@ -221,7 +216,8 @@ class TensorRTEngine(Engine):
         Its graphs are captured as this one's are. Closing one leaves the other open.
         """
         self._require_open()
-        return TensorRTEngine(self._source, self.manifest, self._runner.plan, open_device())
+        with _opened_device() as device:
+            return TensorRTEngine(self._source, self.manifest, self._runner.plan, device)
 
     def metadata(self) -> dict[str, Any]:
         return super().metadata() | {
@@ -233,6 +229,22 @@ class TensorRTEngine(Engine):
 
     def _release(self) -> None:
         self._runner.close()
+
+
+@contextmanager
+def _opened_device() -> Iterator[Device]:
+    """The GPU, closed where the block fails."""
+    device = open_device()
+    try:
+        yield device
+    except BaseException:
+        device.close()
+        raise
+
+
+def _outline(array: DeviceArray) -> Array:
+    """An array without memory of the same dtype and shape: numpy cannot look at the GPU's."""
+    return np.broadcast_to(np.empty((), array.dtype), array.shape)
 
 
 def _run_worker(task: dict[str, Any], progress: Progress) -> float:

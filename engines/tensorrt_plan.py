@@ -78,6 +78,20 @@ class Plan:
 
     def check(self, contract: Contract, profiles: tuple[BatchProfile, ...]) -> None:
         """A ContractError where names, dtypes, shapes or profiles are not what was promised."""
+        faults = self._compare_tensors(contract)
+        found = self._engine.num_optimization_profiles
+        if found != len(profiles):
+            faults.append(f"number of profiles is {found}, expected {len(profiles)}")
+        elif contract.batch is None and not faults:
+            faults = self._compare_profiles(contract, profiles)
+        if faults:
+            raise ContractError(
+                f"the plan does not keep the contract: {'; '.join(faults)}; "
+                f"rebuild: `{self._rebuild}`"
+            )
+
+    def _compare_tensors(self, contract: Contract) -> list[str]:
+        """What of the tensors is not the contract's, in words."""
         faults = []
 
         def compare(what: str, found: object, expected: object) -> None:
@@ -87,8 +101,8 @@ class Plan:
         engine, mode = self._engine, self.trt.TensorIOMode
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         for kind, specs in ((mode.INPUT, contract.inputs), (mode.OUTPUT, contract.outputs)):
-            found = sorted(name for name in names if engine.get_tensor_mode(name) == kind)
-            compare(f"list of {kind.name.lower()}s", found, sorted(spec.name for spec in specs))
+            of_kind = sorted(name for name in names if engine.get_tensor_mode(name) == kind)
+            compare(f"list of {kind.name.lower()}s", of_kind, sorted(spec.name for spec in specs))
         open_size = -1 if contract.batch is None else contract.batch
         for spec in (*contract.inputs, *contract.outputs):
             if spec.name in names:
@@ -96,31 +110,32 @@ class Plan:
                 compare(f"dtype of {spec.name}", DTYPES.get(dtype, dtype), spec.dtype)
                 shape = tuple(engine.get_tensor_shape(spec.name))
                 compare(f"shape of {spec.name}", shape, spec.shape(open_size))
-        compare("number of profiles", engine.num_optimization_profiles, len(profiles))
-        if contract.batch is None and not faults:
-            for index, profile in enumerate(profiles):
-                sizes = profile.min, profile.opt, profile.max
-                for spec in contract.inputs:
-                    ranges = engine.get_tensor_profile_shape(spec.name, index)
-                    expected = [spec.shape(size) for size in sizes]
-                    compare(f"profile {index} of {spec.name}", [*map(tuple, ranges)], expected)
-        if faults:
-            raise ContractError(
-                f"the plan does not keep the contract: {'; '.join(faults)}; "
-                f"rebuild: `{self._rebuild}`"
-            )
+        return faults
+
+    def _compare_profiles(
+        self, contract: Contract, profiles: tuple[BatchProfile, ...]
+    ) -> list[str]:
+        faults = []
+        for index, profile in enumerate(profiles):
+            for spec in contract.inputs:
+                ranges = self._engine.get_tensor_profile_shape(spec.name, index)
+                found = [tuple(shape) for shape in ranges]
+                expected = [spec.shape(size) for size in (profile.min, profile.opt, profile.max)]
+                if found != expected:
+                    faults.append(f"profile {index} of {spec.name} is {found}, not {expected}")
+        return faults
 
     def make_context(self, scratch: int) -> Any:
         """An execution context that works in `scratch_bytes` at this address."""
         strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if hasattr(self.trt, "DynamicShapesKernelSpecializationStrategy"):  # TensorRT-RTX
             # compiles kernels for a shape before its first run, not behind the captured graph
-            config = self._engine.create_runtime_config()
-            config.dynamic_shapes_kernel_specialization_strategy = (
+            runtime_config = self._engine.create_runtime_config()
+            runtime_config.dynamic_shapes_kernel_specialization_strategy = (
                 self.trt.DynamicShapesKernelSpecializationStrategy.EAGER
             )
-            config.set_execution_context_allocation_strategy(strategy)
-            context = self._engine.create_execution_context(config)
+            runtime_config.set_execution_context_allocation_strategy(strategy)
+            context = self._engine.create_execution_context(runtime_config)
         else:
             context = self._engine.create_execution_context(strategy)
         if context is None:
@@ -153,6 +168,10 @@ class Plan:
     def enqueue(self, context: Any, stream: int) -> None:
         """Put the network on a stream."""
         self._accept(context.execute_async_v3(stream), "the run")
+
+    def close(self) -> None:
+        """Free the weights; only where no context was made."""
+        del self._engine, self._runtime
 
     def fail(self, what: str) -> None:
         """A DeviceError with the log's tail."""

@@ -60,7 +60,7 @@ class PlanRunner:
         *,
         graphs: bool,
     ) -> None:
-        """Allocate for the largest batch. The device is the runner's from here on: it closes it.
+        """Allocate for the largest batch. The device is the runner's once this is done.
 
         Args:
             graphs: capture a CUDA graph for each batch, at its second run.
@@ -71,16 +71,12 @@ class PlanRunner:
         self._device, self._contract, self._profiles = device, contract, profiles
         self._shapes: OrderedDict[tuple[int, bool], Shape] = OrderedDict()
         largest = max(profile.max for profile in profiles)
-        try:
-            with device.current():
-                self._scratch = device.allocate(plan.scratch_bytes) if plan.scratch_bytes else 0
-                self._buffers = {
-                    spec.name: self._make_buffer(spec, largest)
-                    for spec in (*contract.inputs, *contract.outputs)
-                }
-        except BaseException:
-            device.close()
-            raise
+        with device.current():
+            self._scratch = device.allocate(plan.scratch_bytes) if plan.scratch_bytes else 0
+            self._buffers = {
+                spec.name: self._make_buffer(spec, largest)
+                for spec in (*contract.inputs, *contract.outputs)
+            }
 
     def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array], batch: int) -> None:
         """Compute arrays on the host into arrays on the host; returns when they are there."""

@@ -119,7 +119,10 @@ class ICudaEngine:
         return [(batch, *rest) for batch in self._plan["profiles"][profile_index]]
 
     def create_execution_context(
-        self, strategy: "ExecutionContextAllocationStrategy | IRuntimeConfig"
+        self,
+        strategy: "ExecutionContextAllocationStrategy | IRuntimeConfig" = (
+            ExecutionContextAllocationStrategy.STATIC
+        ),
     ) -> "IExecutionContext | None":
         if self._plan.get("no_context"):
             self._logger.log(ILogger.ERROR, "out of memory")
