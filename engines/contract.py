@@ -144,6 +144,10 @@ class Contract:
         """The output of that name, or None where the bundle has none."""
         return next((spec for spec in self.outputs if spec.name == name), None)
 
+    def blank_inputs(self, batch: int) -> dict[str, npt.NDArray[Any]]:
+        """Inputs that fit: zeros, black images."""
+        return {spec.name: np.zeros(spec.shape(batch), spec.dtype) for spec in self.inputs}
+
     def check_inputs(self, arrays: Mapping[str, npt.NDArray[Any]]) -> int:
         """The common batch size of arrays that fit all inputs; a ContractError otherwise."""
         expected = [spec.name for spec in self.inputs]

@@ -8,6 +8,11 @@ class UserError(Exception):
     """
 
 
+def one_line(error: BaseException) -> str:
+    """The text of a library's error, its line breaks gone."""
+    return " ".join(str(error).split())
+
+
 class BuildError(UserError):
     """A runtime refused to build an engine; the message ends with the tail of its log."""
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
-from engines.errors import BuildError, ContractError, UserError
+from engines.errors import BuildError, ContractError, UserError, one_line
 from engines.machine import this_machine
 from engines.manifest import Manifest
 from engines.onnxruntime_session import (
     ProviderOptions,
-    black_images,
     check_placement,
     create_session,
     import_onnxruntime,
@@ -142,20 +141,20 @@ class OnnxRuntimeEngine(Engine):
             self._session = create_session(path, manifest.provider, threads, tensorrt=cache)
         except _session_errors() as error:
             raise ContractError(
-                f"ONNX Runtime cannot load {path}: {_one_line(error)}; "
+                f"ONNX Runtime cannot load {path}: {one_line(error)}; "
                 f"rebuild: `{manifest.build_command(bundle.folder)}`"
             ) from None
         if manifest.provider != "cpu":
             sizes = {size for item in manifest.profiles for size in (item.min, item.opt, item.max)}
             for batch in sorted(sizes):
-                self.infer(black_images(bundle.contract, batch))
+                self.infer(bundle.contract.blank_inputs(batch))
 
     def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
         try:
             run_into(self._session, inputs, out)
         except _session_errors() as error:
             raise UserError(
-                f"ONNX Runtime failed in engine {self.manifest.name}: {_one_line(error)}; "
+                f"ONNX Runtime failed in engine {self.manifest.name}: {one_line(error)}; "
                 "expected an answer; open it anew, or build it anew with --force"
             ) from None
 
@@ -176,8 +175,4 @@ def _as_build_error() -> Iterator[None]:
     try:
         yield
     except _session_errors() as error:
-        raise BuildError(f"ONNX Runtime refused the graph: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        raise BuildError(f"ONNX Runtime refused the graph: {one_line(error)}") from None

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from engines.contract import Contract
@@ -151,11 +150,6 @@ def run_into(session: Any, inputs: Mapping[str, Array], out: Mapping[str, Array]
     session.run_with_iobinding(binding)
 
 
-def black_images(contract: Contract, batch: int) -> dict[str, Array]:
-    """Inputs of zeros."""
-    return {spec.name: np.zeros(spec.shape(batch), spec.dtype) for spec in contract.inputs}
-
-
 def check_placement(
     graph: Path, provider: str, contract: Contract, batch: int, tensorrt: ProviderOptions | None
 ) -> None:
@@ -164,7 +158,7 @@ def check_placement(
         session = create_session(
             graph, provider, tensorrt=tensorrt, profile=Path(folder) / "placement"
         )
-        contract.check_outputs(run_session(session, black_images(contract, batch)), batch)
+        contract.check_outputs(run_session(session, contract.blank_inputs(batch)), batch)
         events = json.loads(Path(session.end_profiling()).read_text())
     foreign = foreign_products(events, PROVIDERS[provider][0])
     if foreign:

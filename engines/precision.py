@@ -22,10 +22,10 @@ class Effective:
     """What an engine really computes."""
 
     precision: str
-    """"float32", "float16", "bfloat16"; "fp16 (emulated)"; "effective float32" where half was
-    asked for and the runtime computes in float32 without rounding."""
+    """"float32", "float16", "bfloat16"; "int8 and" one of these; "fp16 (emulated)"; "effective
+    float32" where half was asked for and the runtime computes in float32 without rounding."""
     low_flops_promised: float
-    """The recipe's share of FLOPs in half or bfloat16."""
+    """The recipe's share of FLOPs in half, bfloat16 or int8."""
     low_flops_found: float
     """The share this engine computes (or rounds) so."""
 
@@ -33,7 +33,8 @@ class Effective:
         """One line for people."""
         if self.low_flops_promised == 0:
             return self.precision
-        line = f"{self.precision}: {100 * self.low_flops_found:.0f} % of the FLOPs in half"
+        kind = "int8" if self.precision.startswith("int8") else "half"
+        line = f"{self.precision}: {100 * self.low_flops_found:.0f} % of the FLOPs in {kind}"
         if self.low_flops_found:
             return line
         return f"{line}, promised {100 * self.low_flops_promised:.0f} %"

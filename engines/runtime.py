@@ -25,6 +25,7 @@ from engines.precision import Effective
 
 RUNTIMES = {
     "onnxruntime": "engines.onnxruntime_engine",
+    "openvino": "engines.openvino_engine",
     "tensorrt": "engines.tensorrt_engine",
     "tensorrt-rtx": "engines.tensorrt_engine",
 }
@@ -185,6 +186,14 @@ class Runtime(ABC):
     @abstractmethod
     def version(self) -> str:
         """The installed version; a UserError with the line that installs it where there is none."""
+
+    def check_building(self) -> None:
+        """A UserError where nothing can be built here; what a recipe needs, `settle` knows."""
+        self.version()
+
+    def check_running(self) -> None:
+        """A UserError where no engine can run here, however it was built."""
+        self.version()
 
     @abstractmethod
     def bound_to_gpu(self, provider: str) -> bool:

@@ -18,7 +18,7 @@ from engines.building import build_engine
 from engines.contract import Contract
 from engines.errors import BuildError, ContractError, UserError
 from engines.machine import Machine
-from engines.manifest import BatchProfile, read_manifest
+from engines.manifest import BatchProfile, read_manifest, write_manifest
 from engines.onnxruntime_session import (
     PROVIDERS,
     TF32_SWITCH,
@@ -203,3 +203,23 @@ def test_a_failing_call_is_one_line(
         with pytest.raises(UserError, match=r"ONNX Runtime failed in engine .* open it") as caught:
             engine.infer({"image": make_images(2)})
     assert "\n" not in str(caught.value)
+
+
+def test_a_provider_that_is_not_the_one_asked_for(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime falls back to the CPU when a provider's libraries do not load."""
+    engine_folder = build(bundle, "cpu")
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    write_manifest(
+        engine_folder, dataclasses.replace(read_manifest(engine_folder), provider="cuda")
+    )
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(UserError, match="provider cuda was asked for, ONNX Runtime took CPU"),
+    ):
+        open_engine(engine_folder)

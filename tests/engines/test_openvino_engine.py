@@ -1,0 +1,310 @@
+"""OpenVINO: which recipe is computed in what, and that it is read back, never believed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from engines import openvino_engine
+from engines.building import build_engine
+from engines.contract import RecipeEntry
+from engines.errors import BuildError, ContractError, UserError
+from engines.machine import Machine
+from engines.manifest import hash_files, read_manifest, write_manifest
+from engines.openvino_engine import CACHE_FILE, choose_precision
+from engines.options import BuildOptions
+from engines.precision import onnx_products
+from engines.records import read_json, to_json
+from engines.runtime import open_engine
+
+Images = Callable[[int], np.ndarray]
+PLAIN = ["FP32", "INT8", "BIN", "EXPORT_IMPORT"]
+"""What OpenVINO says of a CPU with AVX2."""
+WITH_BF16 = ["FP32", "BF16", "INT8"]
+HERE = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class Processor:
+    """`openvino.Core` as far as it is asked about the processor."""
+
+    def __init__(self, capabilities: list[str]) -> None:
+        self.facts = {
+            "OPTIMIZATION_CAPABILITIES": capabilities,
+            "FULL_DEVICE_NAME": "Some CPU ",
+        }
+
+    def get_property(self, _device: str, name: str) -> Any:
+        return self.facts[name]
+
+
+def entry(precision: Any, **nodes: int) -> RecipeEntry:
+    return RecipeEntry(qamem="none", precision=precision, low_flops_share=0.9, node_counts=nodes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "made_of", "capabilities", "expected"),
+    [
+        ("fp32", entry("float32"), PLAIN, "f32"),
+        ("fp32", entry("float32"), WITH_BF16, "f32"),
+        ("bf16", entry("bfloat16"), WITH_BF16, "bf16"),
+        ("int8-backbone", entry("float32", DequantizeLinear=9), WITH_BF16, "bf16"),
+        ("int8-backbone", entry("float32", DequantizeLinear=9), PLAIN, "f32"),
+    ],
+)
+def test_a_recipe_has_its_precision(
+    recipe: str, made_of: RecipeEntry, capabilities: list[str], expected: str
+) -> None:
+    assert choose_precision(recipe, made_of, Processor(capabilities)) == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "precision", "capabilities", "said"),
+    [
+        ("fp16", "float16", WITH_BF16, "recipe fp16 came; OpenVINO computes every graph in one"),
+        ("fp16-backbone", "float16", WITH_BF16, "recipe fp16-backbone came; OpenVINO computes"),
+        ("searched", "bfloat16", WITH_BF16, "recipe searched came; OpenVINO computes every graph"),
+        ("bf16", "bfloat16", PLAIN, r"this CPU \(Some CPU\) has FP32, INT8, .*with AMX or AVX-512"),
+    ],
+)
+def test_a_recipe_that_would_be_altered_is_refused(
+    recipe: str, precision: str, capabilities: list[str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        choose_precision(recipe, entry(precision), Processor(capabilities))
+    assert "\n" not in str(caught.value)
+
+
+def test_half_is_refused_before_anything_is_built(bundle: Path) -> None:
+    with pytest.raises(UserError, match=r"recipe fp16 came; .* build it with `--runtime onnxrunt"):
+        build_engine(bundle, "fp16", "openvino")
+    assert not (bundle / "engines").exists()
+
+
+def test_float32_is_read_back(bundle: Path) -> None:
+    manifest = read_manifest(build_engine(bundle, "fp32", "openvino"))
+    assert manifest.effective.precision == "float32"
+    assert manifest.settings == {"mode": "latency", "precision": "f32"}
+    assert sorted(manifest.files) == ["compiled.blob", "model.bin", "model.xml"]
+    assert manifest.provider == "openvino"
+
+
+@pytest.mark.skipif("BF16" in HERE, reason="this CPU has bfloat16")
+def test_bf16_that_becomes_float32_without_a_word_is_noticed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What OpenVINO does on a CPU without bfloat16 when nobody asks it first."""
+    monkeypatch.setattr(openvino_engine, "choose_precision", lambda *_: "bf16")
+    with pytest.raises(UserError, match="precision bf16 was asked for, OpenVINO took f32"):
+        build_engine(bundle, "fp32", "openvino")
+
+
+@pytest.mark.skipif("BF16" in HERE, reason="this CPU has bfloat16")
+def test_bf16_is_refused_where_the_cpu_lacks_it(bundle: Path, lower: Callable[[str], None]) -> None:
+    lower("bf16")
+    with pytest.raises(UserError, match=r"recipe bf16 came; this CPU .* build recipe fp32"):
+        build_engine(bundle, "bf16", "openvino")
+
+
+@pytest.mark.skipif("BF16" not in HERE, reason="this CPU has no bfloat16")
+def test_bf16_is_read_back(bundle: Path, lower: Callable[[str], None]) -> None:
+    lower("bf16")
+    effective = read_manifest(build_engine(bundle, "bf16", "openvino")).effective
+    assert effective.precision == "bfloat16"
+    assert effective.low_flops_found >= effective.low_flops_promised
+
+
+def test_a_product_in_another_precision_is_an_error(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = openvino_engine._layer_precisions
+
+    def altered(compiled: Any) -> dict[str, str]:
+        return dict(real(compiled)) | {"hidden_node": "bf16"}
+
+    monkeypatch.setattr(openvino_engine, "_layer_precisions", altered)
+    with pytest.raises(BuildError, match="computes hidden_node in bf16; expected f32 as asked"):
+        build_engine(bundle, "fp32", "openvino")
+
+
+def test_a_quantised_graph_is_computed_in_int8(
+    bundle: Path, make_images: Images, quantise: Callable[[], float]
+) -> None:
+    promised = quantise()
+    folder = build_engine(bundle, "int8", "openvino")
+    manifest = read_manifest(folder)
+    rest = "bfloat16" if "BF16" in HERE else "float32"
+    assert manifest.effective.precision == f"int8 and {rest}"
+    assert manifest.effective.low_flops_found == pytest.approx(promised, abs=1e-6)
+    assert f"{100 * promised:.0f} % of the FLOPs in int8" in manifest.effective.line()
+    plain = build_engine(bundle, "fp32", "onnxruntime")
+    images = {"image": make_images(3)}
+    with open_engine(folder, threads=1) as low, open_engine(plain, threads=1) as exact:
+        moved = np.abs(low.infer(images)["params"] - exact.infer(images)["params"]).max()
+    assert 1e-4 < moved < 0.2
+
+
+def test_a_quantised_graph_that_runs_in_float32_breaks_the_promise(
+    bundle: Path, quantise: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quantise()
+    real = openvino_engine._layer_precisions
+    monkeypatch.setattr(
+        openvino_engine,
+        "_layer_precisions",
+        lambda compiled: dict.fromkeys(dict(real(compiled)), "f32"),
+    )
+    with pytest.raises(BuildError, match=r"computes 0.0% of its FLOPs .* promises"):
+        build_engine(bundle, "int8", "openvino")
+
+
+def test_throughput_splits_a_batch_over_streams(bundle: Path, make_images: Images) -> None:
+    folder = build_engine(
+        bundle, "fp32", "openvino", options=BuildOptions(mode="throughput"), name="split"
+    )
+    assert "--mode throughput" in read_manifest(folder).build_command(bundle)
+    whole = build_engine(bundle, "fp32", "openvino")
+    for batch in (1, 2, 5):
+        images = {"image": make_images(batch)}
+        with open_engine(folder, 2) as split, open_engine(whole, 1) as one:
+            expected, answers = one.infer(images), split.infer(images)
+        for name, values in expected.items():
+            assert np.allclose(answers[name], values, atol=1e-5)
+
+
+def test_throughput_needs_a_dynamic_graph(static_bundle: Path) -> None:
+    with pytest.raises(BuildError, match=r"--mode throughput came; .* static, at batch 2; export"):
+        build_engine(static_bundle, "fp32", "openvino", options=BuildOptions(mode="throughput"))
+    build_engine(static_bundle, "fp32", "openvino", options=BuildOptions(mode="latency"))
+
+
+def test_more_threads_than_cores_are_refused(bundle: Path) -> None:
+    folder = build_engine(bundle, "fp32", "openvino")
+    with pytest.raises(UserError, match=r"threads 4096 came; OpenVINO took \d+; .* ask for fewer"):
+        open_engine(folder, threads=4096)
+
+
+def test_on_another_cpu_the_graph_is_compiled_anew(
+    bundle: Path, make_images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build_engine(bundle, "fp32", "openvino")
+    images = {"image": make_images(2)}
+    with open_engine(folder, threads=1) as engine:
+        expected = engine.infer(images)
+    (folder / CACHE_FILE).write_bytes(b"made on another processor")
+    write_manifest(folder, replace(read_manifest(folder), files=hash_files(folder)))
+    with pytest.raises(ContractError, match="OpenVINO cannot load"):
+        open_engine(folder)
+    monkeypatch.setattr(openvino_engine, "this_machine", lambda: Machine(cpu="another"))
+    with open_engine(folder, threads=1) as engine:
+        answers = engine.infer(images)
+    for name, values in expected.items():
+        assert np.array_equal(answers[name], values)
+
+
+def test_a_graph_openvino_cannot_read(
+    bundle: Path, rewrite: Callable[[str, bytes], None], make_graph: Callable[..., onnx.ModelProto]
+) -> None:
+    graph = make_graph(half=False, batch=None)
+    graph.graph.node[4].op_type = "Unheard"
+    rewrite("fp32.onnx", graph.SerializeToString())
+    with pytest.raises(UserError) as caught:
+        build_engine(bundle, "fp32", "openvino")
+    assert "\n" not in str(caught.value)
+    assert not list((bundle / "engines").iterdir())
+
+
+@pytest.fixture
+def lower(
+    bundle: Path, rewrite: Callable[[str, bytes], None], make_graph: Callable[..., onnx.ModelProto]
+) -> Callable[[str], None]:
+    """Put a recipe in bfloat16, made of the one in half, into the bundle."""
+
+    def add(recipe: str) -> None:
+        graph = make_graph(half=True, batch=None)
+        for tensor in graph.graph.initializer:
+            if tensor.data_type == TensorProto.FLOAT16:
+                values = numpy_helper.to_array(tensor).astype(np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(bfloat16(values), tensor.name))
+        for node in graph.graph.node:
+            for attribute in node.attribute:
+                if attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
+                    attribute.i = TensorProto.BFLOAT16
+        put(bundle, rewrite, recipe, graph, entry("bfloat16"), share=0.4)
+
+    return add
+
+
+@pytest.fixture
+def quantise(
+    bundle: Path, rewrite: Callable[[str, bytes], None], make_graph: Callable[..., onnx.ModelProto]
+) -> Callable[[], float]:
+    """Put a recipe `int8`, its convolution quantised, into the bundle; returns its share."""
+
+    def add() -> float:
+        graph = make_graph(half=False, batch=None)
+        nodes = graph.graph.node
+        kernel = next(item for item in graph.graph.initializer if item.name == "kernel")
+        weights = numpy_helper.to_array(kernel)
+        scale = np.abs(weights).max(axis=(1, 2, 3)) / 127
+        integers = np.round(weights / scale[:, None, None, None]).astype(np.int8)
+        for name, values in {
+            "kernel_integers": integers,
+            "kernel_scale": scale.astype(np.float32),
+            "kernel_zero": np.zeros(len(scale), np.int8),
+            "input_scale": np.float32(5 / 255),
+            "input_zero": np.uint8(115),
+        }.items():
+            graph.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+        convolution = next(index for index, node in enumerate(nodes) if node.op_type == "Conv")
+        source = nodes[convolution].input[0]
+        make = helper.make_node
+        added = [
+            make("QuantizeLinear", [source, "input_scale", "input_zero"], ["integers"]),
+            make("DequantizeLinear", ["integers", "input_scale", "input_zero"], ["image_q"]),
+            make(
+                "DequantizeLinear",
+                ["kernel_integers", "kernel_scale", "kernel_zero"],
+                ["kernel_q"],
+                axis=0,
+            ),
+        ]
+        nodes[convolution].input[:] = ["image_q", "kernel_q"]
+        for node in reversed(added):
+            nodes.insert(convolution, node)
+        products = onnx_products(graph)
+        share = products[0].flops / sum(product.flops for product in products)
+        put(bundle, rewrite, "int8", graph, entry("float32", DequantizeLinear=2), share=share)
+        return share
+
+    return add
+
+
+def put(
+    bundle: Path,
+    rewrite: Callable[[str, bytes], None],
+    recipe: str,
+    graph: onnx.ModelProto,
+    made_of: RecipeEntry,
+    *,
+    share: float,
+) -> None:
+    """Add a recipe to a bundle and its contract."""
+    import json
+
+    rewrite(f"{recipe}.onnx", graph.SerializeToString())
+    path = bundle / "contract.json"
+    contract = read_json(path)
+    contract["recipes"][recipe] = json.loads(to_json(replace(made_of, low_flops_share=share)))
+    path.write_text(json.dumps(contract))
+
+
+def bfloat16(values: np.ndarray) -> np.ndarray:
+    import ml_dtypes
+
+    return values.astype(ml_dtypes.bfloat16)
