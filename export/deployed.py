@@ -130,7 +130,7 @@ class Deployed(nn.Module):
         network: Trans3DHead,
         config: NetworkConfig,
         *,
-        head: HeadModel | None,
+        head: HeadModel | None = None,
     ) -> None:
         super().__init__()
         size, cells, layout = config.image_size, config.grid**2, layout_of(config.parameters)

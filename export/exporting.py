@@ -1,7 +1,8 @@
 """From a checkpoint to a bundle: traced once, typed by recipe, checked, then published whole."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -247,5 +248,5 @@ def _provenance(trained: Checkpoint) -> Provenance:
         git_revision=git_revision(),
         versions=library_versions() | {name: version(name) for name in TOOLS},
         preset=trained.preset.name,
-        configuration=asdict(trained.preset),
+        configuration=json.loads(to_json(trained.preset)),
     )

@@ -62,7 +62,11 @@ def tidy(model: ir.Model) -> None:
         passes.ClearMetadataAndDocStringPass(),
     ):
         step(model)
-    model.graph.name = "trans3dhead"
+    graph = model.graph
+    graph.name = "trans3dhead"
+    made = [value for node in graph for value in node.outputs]
+    for value in (*graph.inputs, *graph.initializers.values(), *made):
+        value.metadata_props.clear()  # the pass looks at nodes alone
 
 
 def module_of(node: ir.Node) -> str:

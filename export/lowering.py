@@ -38,7 +38,8 @@ def lower(model: ir.Model, recipe: Recipe) -> ir.Model:
                 node.replace_input_with(index, border.crossed(value, wanted, node))
         for value in node.outputs:
             if value.dtype in TYPES.values():
-                value.dtype = TYPES[wanted]
+                # a new type: the copy's values share theirs with the original's
+                value.type = ir.TensorType(TYPES[wanted])
     border.restore_outputs()
     passes.RemoveUnusedNodesPass()(lowered)
     border.restore_names()

@@ -123,14 +123,17 @@ def make_reference(
         truth_landmarks=np.stack(truth) if labelled else None,
         truth_vertices=np.stack([a.vertices for a in annotations]) if labelled else None,
         truth_model_view=np.stack([a.model_view for a in annotations]) if labelled else None,
-        **eager_answers(images, network, head, variant=variant),
+        **eager_answers(images, network, head if variant == "mesh" else None),
     )
 
 
 def eager_answers(
-    images: NDArray[np.uint8], network: Trans3DHead, head: HeadModel, *, variant: Variant
+    images: NDArray[np.uint8], network: Trans3DHead, head: HeadModel | None
 ) -> dict[str, Array]:
-    """The contract's outputs for crops [n, S, S, 3], from the trained network in float32."""
+    """The contract's outputs for crops [n, S, S, 3], from the trained network in float32.
+
+    With a head model, vertices and their projections too.
+    """
     size = images.shape[1]
     predictor = NetworkPredictor(network, size)
     parts = [
@@ -140,7 +143,7 @@ def eager_answers(
     answers: dict[str, Array] = {
         name: np.concatenate([part[name] for part in parts]) for name in parts[0]
     }
-    if variant == "mesh":
+    if head is not None:
         full = to_full(answers["params"])
         answers["vertices"] = head.posed_vertices(full)
         answers["projected"] = project(answers["vertices"], full, size)

@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from engines.errors import UserError
+from engines.onnxruntime_session import create_session, run_session
+from engines.precision import low_share, onnx_products
+from export.graph import module_of
+from export.lowering import lower
+from export.recipes import RECIPES, Recipe
+
+from .conftest import IMAGE_SIZE
+
+HALF = ir.DataType.FLOAT16
+FLOATS = (ir.DataType.FLOAT, HALF)
+IMAGES = np.random.default_rng(3).integers(0, 256, (3, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+
+
+def run(model: ir.Model) -> dict[str, np.ndarray]:
+    session = create_session(ir.to_proto(model).SerializeToString(), "cpu", threads=1)
+    return run_session(session, {"image": IMAGES})
+
+
+@pytest.fixture(scope="module")
+def half(traced: ir.Model) -> ir.Model:
+    return lower(traced, RECIPES["fp16"])
+
+
+def test_types_follow_the_modules(half: ir.Model) -> None:
+    for node in half.graph:
+        wanted = RECIPES["fp16"].type_of(module_of(node))
+        types = {str(v.dtype) for v in node.outputs if v.dtype in FLOATS}
+        if node.op_type != "Cast":
+            assert types <= {"FLOAT16" if wanted == "float16" else "FLOAT"}, node.name
+
+
+def test_outputs_and_input_keep_their_types(half: ir.Model) -> None:
+    assert half.graph.inputs[0].dtype == ir.DataType.UINT8
+    assert {value.dtype for value in half.graph.outputs} == {ir.DataType.FLOAT}
+
+
+def test_casts_stand_at_the_borders_alone(half: ir.Model) -> None:
+    casts = [node.name for node in half.graph if node.op_type == "Cast"]
+    assert len(casts) == 5  # pixels; into the backbone; three states to the answers
+    assert "normalise/Sub:float16" in casts
+
+
+def test_statistics_of_norms_are_float32(half: ir.Model) -> None:
+    for node in half.graph:
+        if node.op_type == "LayerNormalization":
+            assert node.inputs[0] is not None and node.inputs[0].dtype == HALF
+            stash = node.attributes.get("stash_type")
+            assert stash is None or stash.as_int() == ir.DataType.FLOAT
+
+
+def test_constants_are_stored_in_half(half: ir.Model, traced: ir.Model) -> None:
+    weight = half.graph.initializers["backbone.conv1.weight"]
+    assert weight.dtype == HALF
+    stored = {name: value.dtype for name, value in half.graph.initializers.items()}
+    assert stored["landmark_branch.layers.0.qamem.weight"] == HALF
+    assert stored["mesh.head.basis"] == ir.DataType.FLOAT
+    assert not any(name.endswith(":float16") for name in stored)
+    assert traced.graph.initializers["backbone.conv1.weight"].dtype == ir.DataType.FLOAT
+
+
+def test_all_products_but_the_answers_are_in_half(half: ir.Model, traced: ir.Model) -> None:
+    full = {p.name for p in onnx_products(ir.to_proto(half)) if p.dtype == "float32"}
+    assert full and all(name.startswith("mesh") or "regression/" in name for name in full)
+    assert low_share(onnx_products(ir.to_proto(traced))) == 0
+
+
+def test_both_forms_of_query_aware_memory_answer_the_same(traced: ir.Model) -> None:
+    conv = lower(traced, replace(RECIPES["fp32"], qamem="conv"))
+    matmul = lower(traced, replace(RECIPES["fp32"], qamem="matmul"))
+    groups = [
+        node.attributes["group"].as_int()
+        for node in conv.graph
+        if node.name and node.name.endswith("qamem/Conv")
+    ]
+    assert groups == [68, 68]
+    assert not any(node.name and node.name.endswith("qamem/Conv") for node in matmul.graph)
+    first, second = run(conv), run(matmul)
+    for name in first:
+        assert np.abs(first[name] - second[name]).max() < 1e-3, name
+    assert np.ptp(first["landmarks"], axis=0).max() > 0.1
+
+
+def test_the_grouped_convolution_can_be_in_half_too(traced: ir.Model) -> None:
+    conv = lower(traced, replace(RECIPES["fp16"], qamem="conv"))
+    kernel = conv.graph.initializers["landmark_branch.layers.0.qamem.kernel"]
+    assert kernel.dtype == HALF
+    run(conv)
+
+
+def test_a_lowered_output_is_cast_back(traced: ir.Model) -> None:
+    everything = Recipe(name="all", precision="float16", lowered=("*",))
+    model = lower(traced, everything)
+    assert {value.dtype for value in model.graph.outputs} == {ir.DataType.FLOAT}
+    assert [v.name for v in model.graph.outputs] == [v.name for v in traced.graph.outputs]
+    run(model)
+
+
+def test_a_weight_too_large_for_half_is_refused(traced: ir.Model) -> None:
+    model = traced.clone()
+    value = model.graph.initializers["projection.conv.weight"]
+    assert value.const_value is not None
+    large = value.const_value.numpy().copy()
+    large.flat[0] = 70000
+    value.const_value = ir.tensor(large, name=value.name)
+    with pytest.raises(UserError, match=r"projection\.conv\.weight reaches 7e\+04, beyond float16"):
+        lower(model, RECIPES["fp16"])
+    lower(model, RECIPES["fp32"])
+
+
+def test_the_float32_graph_stays_as_it_is(traced: ir.Model) -> None:
+    before = ir.to_proto(traced).SerializeToString()
+    for recipe in RECIPES.values():
+        lower(traced, recipe)
+        lower(traced, replace(recipe, qamem="conv"))
+    assert ir.to_proto(traced).SerializeToString() == before
