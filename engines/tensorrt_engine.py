@@ -21,7 +21,7 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
-from engines.device import Device, open_device
+from engines.device import Device, device_package, open_device
 from engines.device_array import DeviceArray, borrow
 from engines.device_graphs import graphs_installed
 from engines.errors import BuildError, UserError
@@ -64,6 +64,20 @@ class TensorRT(Runtime):
     def version(self) -> str:
         return flavour_version(self._flavour)
 
+    def check_building(self) -> None:
+        if _polygraphy_version() is None:
+            raise UserError(
+                "polygraphy is not installed; expected it for building plans; "
+                f"install it with `{self._flavour.install}`"
+            )
+        self.version()  # first, where the flavour itself is missing
+        check_gpu(self._flavour, this_machine(), running=False)
+
+    def check_running(self) -> None:
+        self.version()
+        check_gpu(self._flavour, this_machine(), running=True)
+        device_package()
+
     def bound_to_gpu(self, provider: str) -> bool:
         return not self._flavour.builds_without_gpu
 
@@ -75,18 +89,11 @@ class TensorRT(Runtime):
             raise UserError(f"--optimization-level {level} came; expected 0 to 5")
         if workspace is not None and workspace < 1:
             raise UserError(f"--workspace {workspace} came; expected at least 1, in MiB")
-        polygraphy = distribution_version("polygraphy", ("polygraphy",))
-        if polygraphy is None:
-            raise UserError(
-                "polygraphy is not installed; expected it for building plans; "
-                f"install it with `{self._flavour.install}`"
-            )
-        self.version()  # refuses first where the flavour itself is missing
-        check_gpu(self._flavour, this_machine(), running=False)
+        self.check_building()
         return self.name, {
             "optimization_level": level,
             "workspace": workspace,
-            "polygraphy": polygraphy[1],
+            "polygraphy": _polygraphy_version(),
         }
 
     def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
@@ -124,7 +131,7 @@ class TensorRT(Runtime):
             raise UserError(
                 f"threads {threads} came; {self.name} computes on the GPU; leave it out"
             )
-        check_gpu(self._flavour, this_machine(), running=True)
+        self.check_running()
         trt = importlib.import_module(self._flavour.module)
         with _opened_device() as device, device.current():
             plan = Plan(trt, path, manifest.build_command(bundle.folder))
@@ -229,6 +236,11 @@ class TensorRTEngine(Engine):
 
     def _release(self) -> None:
         self._runner.close()
+
+
+def _polygraphy_version() -> str | None:
+    found = distribution_version("polygraphy", ("polygraphy",))
+    return None if found is None else found[1]
 
 
 @contextmanager

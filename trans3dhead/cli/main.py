@@ -35,6 +35,7 @@ COMMANDS = {
     "bench run": Command("bench_run", "throughput and latency, side by side in one run"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
     "describe": Command("describe", "parameters and arithmetic of a preset"),
+    "doctor": Command("doctor", "what this machine has, lacks, and the line that mends it"),
 }
 
 
