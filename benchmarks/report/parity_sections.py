@@ -23,7 +23,10 @@ DRAWN = 512
 """Side, in pixels, at which crops are drawn."""
 ARROW = 36.0
 """Length of the longest drawn movement, in drawn pixels."""
-ENGINE_COLOR = (255, 92, 160)
+REFERENCE_COLOR, ENGINE_COLOR, RIM = (60, 255, 120), (255, 92, 160), (0, 0, 0)
+DOT = 4
+SHIFT = 4
+"""Fractional bits of OpenCV's coordinates: it draws to a sixteenth of a pixel."""
 
 
 def parity_page(report: ParityReport) -> str:
@@ -105,13 +108,15 @@ def pictures_section(report: ParityReport) -> Section:
             picture, times = _side_by_side(evidence.crops[place], reference, engine)
             moved = np.linalg.norm(engine - reference, axis=-1).max()
             moved *= PIXELS_OF / evidence.crops.shape[1]
-            caption += f": moved up to {moved:.3g} px of {PIXELS_OF}; arrows {times:.3g} times"
+            caption += (
+                f": moved up to {moved:.3g} px of {PIXELS_OF}; arrows {times:.3g} times as long"
+            )
         figures.append(pieces.image_tag(picture, caption))
     return Section(
         title="The images it moves most",
         lead="Left: what PyTorch answers, in green. Right: what the engine answers, in pink, with "
         "the way each landmark moved, enlarged.",
-        body=figures,
+        body=[pieces.gallery(figures, wide=True)],
     )
 
 
@@ -181,20 +186,26 @@ def _side_by_side(
     """Both drawn [DRAWN, 2 DRAWN, 3], and how much longer the arrows are than the movements."""
     import cv2
 
-    from trans3dhead.drawing import draw_landmarks
-
     scale = DRAWN / crop.shape[0]
-    large = _enlarged(crop)
-    moved = (engine - reference).astype(np.float64) * scale
+    start = reference.astype(np.float64) * scale
+    moved = engine.astype(np.float64) * scale - start
     longest = float(np.linalg.norm(moved, axis=-1).max())
     times = max(1.0, ARROW / longest) if longest else 1.0
-    right = large.copy()
-    for start, step in zip(reference * scale, moved * times, strict=True):
-        ends = [tuple(np.clip(np.rint(end * 16), -(1 << 24), 1 << 24).astype(int).tolist())
-                for end in (start, start + step)]  # fmt: skip
-        cv2.arrowedLine(right, ends[0], ends[1], ENGINE_COLOR, 2, cv2.LINE_AA, 4, 0.3)
-    left = draw_landmarks(large, reference * scale)
+    left = _enlarged(crop)
+    right = left.copy()
+    for first, last in zip(_fixed_point(start), _fixed_point(start + times * moved), strict=True):
+        for radius, color in ((DOT + 1, RIM), (DOT, REFERENCE_COLOR)):
+            cv2.circle(left, first, radius << SHIFT, color, -1, cv2.LINE_AA, SHIFT)
+        for width, color in ((4, RIM), (2, ENGINE_COLOR)):
+            cv2.arrowedLine(right, first, last, color, width, cv2.LINE_AA, SHIFT, 0.3)
     return np.concatenate([left, right], axis=1), times
+
+
+def _fixed_point(points: NDArray[np.floating]) -> list[tuple[int, int]]:
+    """OpenCV's fixed-point coordinates, in which pixel k has its centre at k."""
+    whole = np.rint((points - 0.5) * (1 << SHIFT))
+    bounded = np.clip(whole, -(1 << 24), 1 << 24).astype(int)
+    return [(x, y) for x, y in bounded.tolist()]
 
 
 def _enlarged(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -101,20 +101,19 @@ def other_table(report: ParityReport) -> Table:
     """The gates that are neither metric nor movement."""
     rows = tuple(
         Row(
-            cells=(gate.name, number(gate.value), gate.unit, gate.verdict, gate.reason),
+            cells=(gate.name, number(gate.value), gate.reason or gate.unit, gate.verdict),
             verdict=gate.verdict,
         )
         for gate in report.gates
         if gate.quantity not in METRICS and not gate.quantity.endswith((P99, LARGEST, BATCHES))
     )
     return Table(
-        title="Whole numbers, and the precision promised",
+        title="Precision as promised, and nothing but numbers",
         columns=(
             Column(label="gate", number=False),
             Column(label="found"),
-            Column(label="unit", number=False),
+            Column(label="", number=False),
             Column(label="verdict", number=False),
-            Column(label="why", number=False),
         ),
         rows=rows,
     )

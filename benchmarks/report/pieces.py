@@ -89,9 +89,11 @@ def image_tag(image: NDArray[np.uint8], caption: str = "", alt: str = "") -> Htm
     ).format(alt or caption, image.shape[1], image.shape[0], data, below)
 
 
-def gallery(images: Sequence[Html]) -> Html:
-    """Figures side by side, as many as the screen holds."""
-    return Markup('<div class="gallery">{}</div>').format(Markup().join(images))
+def gallery(images: Sequence[Html], *, wide: bool = False) -> Html:
+    """Figures side by side, as many as the screen holds; two at most where they are wide."""
+    return Markup('<div class="gallery{}">{}</div>').format(
+        " wide" if wide else "", Markup().join(images)
+    )
 
 
 def listing(lines: Sequence[str]) -> Html:

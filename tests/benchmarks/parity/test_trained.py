@@ -34,8 +34,8 @@ def scale_weight(engine: Path, name: str, factor: float) -> None:
     values = numpy_helper.to_array(weight)
     weight.CopyFrom(numpy_helper.from_array((values * factor).astype(values.dtype), weight.name))
     onnx.save(model, path)
-    manifest = replace(read_manifest(engine), file_sha256=sha256_of(path))
-    write_manifest(engine, manifest)
+    manifest = read_manifest(engine)
+    write_manifest(engine, replace(manifest, files={manifest.file: sha256_of(path)}))
 
 
 def test_a_residual_head_scaled_by_five_per_cent_fails(half: Path, capsys) -> None:
