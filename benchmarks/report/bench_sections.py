@@ -45,7 +45,7 @@ def throughput_section(report: BenchReport) -> Section:
 
 
 def bench_table(report: BenchReport) -> Table:
-    """Every row: latency of a call in milliseconds, images a second, ratio."""
+    """Every row: images a second, ratio, latency of a call in milliseconds."""
     rows = []
     for row in report.rows:
         latency = row.latency
@@ -54,27 +54,27 @@ def bench_table(report: BenchReport) -> Table:
             row.name,
             str(row.batch),
             row.precision,
-            *(f"{value:.2f}" for value in (latency.median, latency.p90, latency.p95, latency.p99)),
-            f"{latency.mean:.2f} ± {latency.std:.2f}",
-            str(latency.calls),
             f"{row.images_per_second:.1f}",
             ratio,
+            *map(_time, (latency.median, latency.p90, latency.p95, latency.p99)),
+            f"{_time(latency.mean)} ± {_time(latency.std)}",
+            str(latency.calls),
         )
         rows.append(Row(cells=cells))
     return Table(
-        title="Latency of a call in milliseconds, and throughput",
+        title="Throughput, and latency of a call in milliseconds",
         columns=(
             Column(label="row", number=False),
             Column(label="batch"),
             Column(label="precision", number=False),
+            Column(label="images/s"),
+            Column(label="times the first"),
             Column(label="median"),
             Column(label="p90"),
             Column(label="p95"),
             Column(label="p99"),
             Column(label="mean ± std"),
             Column(label="calls"),
-            Column(label="images/s"),
-            Column(label="times the first"),
         ),
         rows=tuple(rows),
         note=" ".join(notes(report)),
@@ -100,6 +100,12 @@ def notes(report: BenchReport) -> list[str]:
     if unsettled:
         lines.append(f"Still drifting when counting began: {', '.join(unsettled)}.")
     return lines
+
+
+def _time(milliseconds: float) -> str:
+    """Three digits, and never an exponent."""
+    decimals = 0 if milliseconds >= 100 else 1 if milliseconds >= 10 else 2
+    return f"{milliseconds:.{decimals}f}"
 
 
 def throughput_chart(report: BenchReport) -> Html:
@@ -141,7 +147,11 @@ def latency_chart(report: BenchReport) -> Html:
                 "hovertemplate": "%{x:.1f} % of calls: %{y:.3g} ms or less<extra></extra>",
             }
         )
-    layout = {"yaxis": {"type": "log"}, "xaxis": {"range": [0, 100]}, "showlegend": True}
+    layout = {
+        "yaxis": {"type": "log", "dtick": "D2"},
+        "xaxis": {"range": [0, 100]},
+        "showlegend": True,
+    }
     return chart(
         traces,
         title="Latency, every counted call",
