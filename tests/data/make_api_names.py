@@ -36,7 +36,7 @@ CLASSES = (
     "EngineInspector ExecutionContextAllocationStrategy IBuilderConfig IConvolutionLayer "
     "ICudaEngine IExecutionContext IHostMemory ILayer ILogger IMatrixMultiplyLayer "
     "INetworkDefinition IOptimizationProfile IProgressMonitor IRuntimeConfig ITensor ITimingCache "
-    "LayerInformationFormat LayerType MatrixOperation MemoryPoolType "
+    "LayerInformationFormat LayerType Logger MatrixOperation MemoryPoolType "
     "NetworkDefinitionCreationFlag OnnxParser ProfilingVerbosity Runtime TensorIOMode "
     "CUresult CUstream_flags CUstreamCaptureMode CUevent_flags"
 )

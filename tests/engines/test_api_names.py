@@ -130,6 +130,15 @@ def test_every_cuda_name_exists_in_every_version() -> None:
     assert missing(pycuda, PYCUDA) == []
 
 
+def test_the_examples_names_exist_too() -> None:
+    text = EXAMPLE.read_text()
+    assert len(uses := tensorrt_uses(text)) > 10
+    assert missing(uses, PLAIN) == []
+    objects = {"cuda": "", "gpu": "Context", "stream": "Stream"}
+    assert len(uses := set(used_names(text, objects))) > 8
+    assert missing(uses, PYCUDA) == []
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -152,13 +152,15 @@ def mem_alloc(size: int) -> DeviceAllocation:
         return DeviceAllocation(gpu().allocate(size, gpu().memory))
 
 
-def pagelocked_empty(shape: int, dtype: Any, order: str = "C", mem_flags: int = 0) -> np.ndarray:
+def pagelocked_empty(
+    shape: int | tuple[int, ...], dtype: Any, order: str = "C", mem_flags: int = 0
+) -> np.ndarray:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     with _call("cuMemHostAlloc"):
-        assert dtype is np.uint8
-        allocation = PagelockedHostAllocation(gpu().allocate(shape, gpu().host_memory), shape)
+        allocation = PagelockedHostAllocation(gpu().allocate(size, gpu().host_memory), size)
     array = np.asarray(allocation)
     assert array.base is allocation
-    return array
+    return array if (shape, dtype) == (size, np.uint8) else array.view(dtype).reshape(shape)
 
 
 def memcpy_htod_async(dest: int, src: np.ndarray, stream: Stream | None = None) -> None:

@@ -68,6 +68,20 @@ class ILogger:
         raise NotImplementedError
 
 
+class Logger(ILogger):
+    """TensorRT's own, which prints; this one is silent."""
+
+    def __init__(self, min_severity: Severity = Severity.WARNING) -> None:
+        pass
+
+    def log(self, severity: Severity, msg: str) -> None:
+        pass
+
+
+def nptype(trt_type: DataType) -> type:
+    return {DataType.FLOAT: np.float32, DataType.UINT8: np.uint8}[trt_type]
+
+
 class Runtime:
     def __init__(self, logger: ILogger) -> None:
         self._logger = logger
@@ -128,7 +142,10 @@ class ICudaEngine:
             self._logger.log(ILogger.ERROR, "out of memory")
             return None
         gpu().call("create_execution_context")
-        return IExecutionContext(self)
+        context = IExecutionContext(self)
+        if strategy is ExecutionContextAllocationStrategy.STATIC:
+            context._scratch = -1  # its own
+        return context
 
     def create_runtime_config(self) -> "IRuntimeConfig":
         return IRuntimeConfig()
