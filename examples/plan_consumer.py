@@ -39,3 +39,4 @@ try:
     np.savez(sys.argv[3], **infer(Path(sys.argv[1]).read_bytes(), np.load(sys.argv[2])))
 finally:
     gpu.pop()
+    gpu.detach()

@@ -33,7 +33,7 @@ def python_consumer(
 
 def test_the_python_consumer_is_short_and_imports_nothing_of_ours() -> None:
     text = (EXAMPLES / "plan_consumer.py").read_text()
-    assert len(text.splitlines()) <= 41
+    assert len(text.splitlines()) <= 42
     imported = re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)
     assert imported == ["sys", "pathlib", "numpy", "pycuda", "tensorrt"]
 
