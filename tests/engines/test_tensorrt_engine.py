@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import standins
 from onnx import numpy_helper
 
 from engines import runtime, tensorrt_engine
@@ -152,6 +153,8 @@ def test_an_interrupted_build_ends_its_process(bundle: Path) -> None:
 
 
 def test_running_says_what_is_missing(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    standins.install(monkeypatch)  # no package that drives a GPU
+
     def open_on(machine: Machine) -> str:
         monkeypatch.setattr(tensorrt_engine, "this_machine", lambda: machine)
         with pytest.raises(UserError) as caught:
