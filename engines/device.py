@@ -2,7 +2,7 @@
 
 Both work in the GPU's primary context, the one that torch and the CUDA runtime use, and make it
 current for a block only: a thread that also runs torch finds its own context again. Not yet tried
-on hardware (docs/lanes.md); tested against stand-ins for both packages.
+on hardware (docs/plans.md); tested against stand-ins for both packages.
 """
 
 import importlib.util

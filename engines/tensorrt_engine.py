@@ -3,7 +3,7 @@
 Polygraphy decides between the two flavours once a process, and both register the same C++ types;
 so each build has its own process (`tensorrt_worker`). A crash of the builder then becomes an error.
 Building with TensorRT-RTX runs in the tests; all else here was tested against stand-ins and has
-not yet run on hardware (docs/lanes.md).
+not yet run on hardware (docs/plans.md).
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """Runs a plan: page-locked buffers reused, one context a shape, CUDA graphs after one plain run.
 
-Not yet tried on hardware (docs/lanes.md); tested against stand-ins for TensorRT and CUDA.
+Not yet tried on hardware (docs/plans.md); tested against stand-ins for TensorRT and CUDA.
 B: batch.
 """
 

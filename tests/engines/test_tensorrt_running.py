@@ -222,6 +222,43 @@ def test_twins_share_the_weights_and_nothing_else(opened: Opened, make_images: I
         twins[0].twin()
 
 
+REAL = [pytest.param(name, marks=pytest.mark.gpu) for name in GPUS]
+
+
+@pytest.mark.parametrize("flavour", REAL)
+def test_a_real_build_leaves_its_layer_table(bundle: Path, flavour: str) -> None:
+    pytest.importorskip(tensorrt_flavours.FLAVOURS[flavour].module)
+    folder = build_engine(bundle, "fp16", flavour)
+    table = json.loads((folder / "layers.json").read_text())
+    assert sum(table["flops"].values()) == pytest.approx(1)
+    assert table["flops"]["half"] + table["flops"]["untold"] >= 0.44
+    assert table["Layers"]
+
+
+@pytest.mark.parametrize("flavour", REAL)
+def test_torch_in_the_same_process(bundle: Path, flavour: str, make_images: Images) -> None:
+    """Both use the primary context; arrays go from torch to the engine and back uncopied."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip(tensorrt_flavours.FLAVOURS[flavour].module)
+    if not torch.cuda.is_available():
+        pytest.skip("this torch has no CUDA")
+    folder = build_engine(bundle, "fp32", flavour)
+    images = make_images(3)
+    with open_engine(folder) as engine:
+        assert isinstance(engine, TensorRTEngine)
+        expected = engine.infer({"image": images})
+        for _ in range(3):
+            there = torch.from_numpy(images).cuda()
+            product = (torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum()
+            outputs = engine.infer_device({"image": there})
+            params = torch.from_dlpack(outputs["params"])
+            assert params.is_cuda
+            np.testing.assert_allclose(params.cpu().numpy(), expected["params"], atol=1e-4)
+            assert product.item() == 64**3
+            again = engine.infer({"image": images})
+            np.testing.assert_array_equal(again["params"], expected["params"])
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     return put_machine(monkeypatch, "tensorrt", "cuda.bindings")
