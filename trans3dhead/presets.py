@@ -54,12 +54,13 @@ def tiny() -> Preset:
 def shrink(preset: Preset) -> Preset:
     """The same switches at the size of `tiny`, trained as `tiny` is; its name gains "-tiny".
 
-    Width and depth are chosen for speed: 413 queries cost more than the backbone does here, and
-    attention dropout has no fused kernel on a CPU.
+    Sizes are chosen for speed: 413 queries cost more than the backbone does here, and attention
+    dropout has no fused kernel on a CPU. Four stages of one block see the whole crop: three of
+    two blocks were slower and, after 4,800 samples, half as far from the average face.
     """
     network = replace(
         preset.network,
-        backbone=BackboneConfig(block="basic", depths=(2, 2, 2), width=24),
+        backbone=BackboneConfig(block="basic", depths=(1, 1, 1, 1), width=24),
         image_size=128,
         hidden=96,
         heads=4,
@@ -69,10 +70,11 @@ def shrink(preset: Preset) -> Preset:
     training = replace(
         preset.training,
         samples=4800,
-        batch=16,
-        learning_rate=5e-4,
+        batch=8,
+        learning_rate=1e-3,
         backbone_factor=1.0,  # nothing is pretrained, so nothing is to be spared
         warmup_steps=30,
+        schedule="cosine",
     )
     return replace(preset, name=f"{preset.name}-tiny", network=network, training=training)
 
