@@ -105,8 +105,8 @@ def build_engine(
             write_manifest(temporary, manifest)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written ({error.strerror or error}); expected a folder with room; "
-            "free some space or its permissions"
+            f"{folder} cannot be written ({error.strerror or error}); expected a folder with room "
+            "that one may write to; free some space, or mend the permissions"
         ) from error
     return folder
 

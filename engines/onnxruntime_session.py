@@ -5,6 +5,7 @@ stay off (onnxruntime pull request 18707), so they do. It builds at session crea
 profile is given, and in mid-service where one is not (issue 16889), so one always is.
 """
 
+import ctypes
 import json
 import os
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 import numpy.typing as npt
 
 from engines.contract import Contract
-from engines.errors import BuildError, UserError
+from engines.errors import BuildError, UserError, one_line
 from engines.machine import Machine
 from engines.manifest import BatchProfile
 
@@ -25,6 +26,12 @@ PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 }
 """Our name to ONNX Runtime's, the one asked for first; the others take what it leaves."""
+
+LIBRARIES = {
+    "cuda": "libonnxruntime_providers_cuda.so",
+    "tensorrt": "libonnxruntime_providers_tensorrt.so",
+}
+"""Library of a provider, beside ONNX Runtime's own."""
 
 PRODUCT_MARKS = ("Conv", "MatMul", "Gemm", "Attention")
 """One of them is in the name of every operator that ONNX Runtime computes products with."""
@@ -54,18 +61,33 @@ def require_provider(provider: str, machine: Machine) -> None:
     """A UserError where ONNX Runtime, as installed here, lacks a provider or would alter types."""
     if provider not in PROVIDERS:
         raise UserError(f"provider {provider!r} came; expected one of {', '.join(PROVIDERS)}")
-    available = import_onnxruntime().get_available_providers()
+    ort = import_onnxruntime()
+    available = ort.get_available_providers()
     if PROVIDERS[provider][0] not in available:
         raise UserError(
             f"provider {provider} came; this ONNX Runtime has {', '.join(available)}; "
             "install the GPU build with `pip install 'trans3dhead[gpu]'`"
         )
+    if provider in LIBRARIES:
+        _load_library(provider, Path(ort.__file__).parent / "capi" / LIBRARIES[provider])
     major = int((machine.compute_capability or "0").split(".")[0])
     if provider == "tensorrt" and major >= FIRST_TF32 and os.environ.get(TF32_SWITCH) != "0":
         raise UserError(
             f"provider tensorrt came; on {machine.gpu} it computes float32 in TF32, 10 bits of "
             f"mantissa; expected float32 kept; start with `{TF32_SWITCH}=0` in the environment"
         )
+
+
+def _load_library(provider: str, path: Path) -> None:
+    """Load a provider's library: ONNX Runtime itself logs what is missing, and does without it."""
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        raise UserError(
+            f"provider {provider} came; its library does not load here ({one_line(error)}); "
+            "expected CUDA, cuDNN and TensorRT of the release that ONNX Runtime was built with; "
+            "`trans3dhead doctor` names what is missing"
+        ) from None
 
 
 def tensorrt_options(
@@ -123,6 +145,7 @@ def create_session(
         graph if isinstance(graph, bytes) else str(graph),
         options,
         providers=[(name, given.get(name, {})) for name in PROVIDERS[provider]],
+        enable_fallback=False,  # it would take another provider, and print so
     )
     session.disable_fallback()
     used = session.get_providers()[0]

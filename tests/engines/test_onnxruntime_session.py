@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from engines import onnxruntime_engine, runtime
+from engines import onnxruntime_engine, onnxruntime_session, runtime
 from engines.building import build_engine
 from engines.contract import Contract
 from engines.errors import BuildError, ContractError, UserError
@@ -45,8 +45,14 @@ class StandIn:
     real = onnxruntime.InferenceSession
 
     def __init__(
-        self, graph: Any, options: Any, providers: list[tuple[str, dict[str, str]]]
+        self,
+        graph: Any,
+        options: Any,
+        *,
+        providers: list[tuple[str, dict[str, str]]],
+        enable_fallback: bool,
     ) -> None:
+        assert not enable_fallback
         self.session = StandIn.real(graph, options, providers=["CPUExecutionProvider"])
         self.options = dict(providers)
         self.batches: list[int] = []
@@ -83,6 +89,7 @@ def on_v100(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StandIn, "left_to_cuda", ())
     monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: PROVIDERS["tensorrt"])
+    monkeypatch.setattr(onnxruntime_session, "_load_library", lambda *_: None)
     monkeypatch.setattr(onnxruntime_engine, "this_machine", lambda: V100)
     monkeypatch.setattr(runtime, "this_machine", lambda: V100)
     monkeypatch.setattr("engines.building.this_machine", lambda: V100)
@@ -209,17 +216,18 @@ def test_a_provider_that_is_not_the_one_asked_for(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ONNX Runtime falls back to the CPU when a provider's libraries do not load."""
-    engine_folder = build(bundle, "cpu")
+    folder = build(bundle, "cpu")
     monkeypatch.setattr(
         onnxruntime,
         "get_available_providers",
         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
     )
-    write_manifest(
-        engine_folder, dataclasses.replace(read_manifest(engine_folder), provider="cuda")
-    )
+    write_manifest(folder, dataclasses.replace(read_manifest(folder), provider="cuda"))
+    with pytest.raises(UserError, match=r"its library does not load here \(.*cannot open shared"):
+        open_engine(folder)
+    monkeypatch.setattr(onnxruntime_session, "_load_library", lambda *_: None)
     with (
         pytest.warns(UserWarning, match="CUDAExecutionProvider"),
         pytest.raises(UserError, match="provider cuda was asked for, ONNX Runtime took CPU"),
     ):
-        open_engine(engine_folder)
+        open_engine(folder)

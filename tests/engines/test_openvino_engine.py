@@ -1,5 +1,6 @@
 """OpenVINO: which recipe is computed in what, and that it is read back, never believed."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ Images = Callable[[int], np.ndarray]
 PLAIN = ["FP32", "INT8", "BIN", "EXPORT_IMPORT"]
 """What OpenVINO says of a CPU with AVX2."""
 WITH_BF16 = ["FP32", "BF16", "INT8"]
+CORES = min(2, len(os.sched_getaffinity(0)))
 HERE = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -171,7 +173,7 @@ def test_throughput_splits_a_batch_over_streams(bundle: Path, make_images: Image
     whole = build_engine(bundle, "fp32", "openvino")
     for batch in (1, 2, 5):
         images = {"image": make_images(batch)}
-        with open_engine(folder, 2) as split, open_engine(whole, 1) as one:
+        with open_engine(folder, CORES) as split, open_engine(whole, 1) as one:
             expected, answers = one.infer(images), split.infer(images)
         for name, values in expected.items():
             assert np.allclose(answers[name], values, atol=1e-5)

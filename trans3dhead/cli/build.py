@@ -23,8 +23,8 @@ class Options(BuildOptions, CommonOptions):
     recipe: str = "fp32"
     """Precision recipe of the bundle, such as fp32 or fp16."""
     runtime: str = "onnxruntime"
-    """onnxruntime runs everywhere; tensorrt on the GPU it was built on; tensorrt-rtx on RTX GPUs,
-    and builds without one."""
+    """onnxruntime runs everywhere; openvino on CPUs, fast in bf16; tensorrt runs on the GPU it was
+    built on; tensorrt-rtx on RTX GPUs, and builds without one."""
     name: str | None = None
     """Name of the engine's folder; RUNTIME-RECIPE unless given."""
     batch: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MIN,OPT,MAX")] = ()

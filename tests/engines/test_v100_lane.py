@@ -1,0 +1,62 @@
+"""The V100 lane as far as it goes without a V100: its pinned libraries, in an environment apart.
+
+Downloads about 0.5 GB and takes minutes. PyCUDA compiles against CUDA and TensorRT's libraries
+come from NVIDIA, so these two are left out.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = ("tensorrt", "pycuda")
+LIMITS = {"fp32": 0.01, "fp16 emulated": 3.0, "fp16 plain": 3.0}
+"""Largest movement of a landmark, crop pixels: random weights, the worst of all points."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the lane is pinned for Python 3.11")
+def test_the_lane_installs_and_a_half_bundle_agrees(tmp_path: Path) -> None:
+    from export.exporting import export_bundle
+    from export.untrained import save_untrained
+    from trans3dhead.head.source import resolve_head
+    from trans3dhead.presets import tiny
+
+    save_untrained(tmp_path / "tiny.safetensors", tiny(), resolve_head(None))
+    bundle = tmp_path / "bundle"
+    export_bundle(tmp_path / "tiny.safetensors", bundle, batch=None, count=8)
+
+    lines = (ROOT / "constraints" / "v100.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith(("#", *LEFT_OUT))]
+    environment = tmp_path / "lane"
+    venv.create(environment, with_pip=True)
+    python = str(environment / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "-q", *pins], check=True, timeout=1800)
+
+    check = Path(__file__).with_name("lane_check.py")
+    done = subprocess.run(
+        [python, str(check), str(bundle)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    found = json.loads(done.stdout)
+    print(json.dumps(found, indent=1))
+    assert found["versions"]["onnxruntime-gpu"].startswith("1.20.")
+    assert not found["torch"]
+    for name, limit in LIMITS.items():
+        assert 0 < found["differences"][name]["landmarks"] < limit
+    assert found["precisions"] == {
+        "fp32": "float32",
+        "fp16 emulated": "fp16 (emulated)",
+        "fp16 plain": "effective float32",
+    }
+    for provider, refusal in zip(("cuda", "tensorrt"), found["refusals"], strict=True):
+        assert f"provider {provider} came; its library does not load here" in refusal
