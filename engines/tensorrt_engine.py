@@ -6,7 +6,6 @@ Building with TensorRT-RTX runs in the tests; all else here was tested against s
 not yet run on hardware (docs/plans.md).
 """
 
-import importlib
 import json
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from engines.tensorrt_flavours import (
     check_gpu,
     distribution_version,
     flavour_version,
+    import_flavour,
 )
 from engines.tensorrt_layers import LAYERS_FILE
 from engines.tensorrt_plan import Plan
@@ -72,11 +72,13 @@ class TensorRT(Runtime):
             )
         self.version()  # first, where the flavour itself is missing
         check_gpu(self._flavour, this_machine(), running=False)
+        import_flavour(self._flavour)
 
     def check_running(self) -> None:
         self.version()
         check_gpu(self._flavour, this_machine(), running=True)
         device_package()
+        import_flavour(self._flavour)
 
     def bound_to_gpu(self, provider: str) -> bool:
         return not self._flavour.builds_without_gpu
@@ -132,7 +134,7 @@ class TensorRT(Runtime):
                 f"threads {threads} came; {self.name} computes on the GPU; leave it out"
             )
         self.check_running()
-        trt = importlib.import_module(self._flavour.module)
+        trt = import_flavour(self._flavour)
         with _opened_device() as device, device.current():
             plan = Plan(trt, path, manifest.build_command(bundle.folder))
             try:

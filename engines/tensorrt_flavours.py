@@ -1,10 +1,12 @@
 """The two flavours of TensorRT, their versions, and what is checked before minutes are spent."""
 
+import importlib
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
+from typing import Any
 
-from engines.errors import UserError
+from engines.errors import UserError, one_line
 from engines.machine import Machine
 
 VOLTA, TURING = (7, 0), (7, 5)
@@ -59,6 +61,18 @@ FLAVOURS = {
 def flavour_version(flavour: Flavour) -> str:
     """The installed version; a UserError with the line that installs it."""
     return _installed(flavour)[1]
+
+
+def import_flavour(flavour: Flavour) -> Any:
+    """The flavour's module; a UserError where its libraries do not load."""
+    flavour_version(flavour)
+    try:
+        return importlib.import_module(flavour.module)
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"{flavour.module} is installed and does not load: {one_line(error)}; expected its "
+            f"libraries beside it; install it anew with `{flavour.install}`"
+        ) from None
 
 
 def distribution_version(module: str, distributions: tuple[str, ...]) -> tuple[str, str] | None:

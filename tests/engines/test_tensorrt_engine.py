@@ -1,5 +1,6 @@
 """TensorRT plans: really built with TensorRT-RTX, which needs no GPU; refusals said in one line."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -189,7 +190,7 @@ def test_the_manifest_is_compared_before_anything_is_loaded(
 
 
 def test_plain_tensorrt_is_named_with_its_install_line(bundle: Path) -> None:
-    if tensorrt_engine.importlib.util.find_spec("tensorrt") is not None:
+    if importlib.util.find_spec("tensorrt") is not None:
         pytest.skip("TensorRT is installed here")
     with pytest.raises(UserError, match=r"tensorrt is not installed; .*pip install 'trans3dhead\["):
         build_engine(bundle, "fp16", "tensorrt")

@@ -7,7 +7,13 @@ import pytest
 from engines import tensorrt_flavours
 from engines.errors import UserError
 from engines.machine import Machine
-from engines.tensorrt_flavours import FLAVOURS, check_gpu, flavour_version, gpu_fault
+from engines.tensorrt_flavours import (
+    FLAVOURS,
+    check_gpu,
+    flavour_version,
+    gpu_fault,
+    import_flavour,
+)
 
 PLAIN, RTX = FLAVOURS["tensorrt"], FLAVOURS["tensorrt-rtx"]
 NO_GPU = Machine(cpu="c", no_gpu="no driver")
@@ -84,3 +90,19 @@ def test_what_is_installed_is_read_and_compared(monkeypatch: pytest.MonkeyPatch)
     found = None
     with pytest.raises(UserError, match=r"tensorrt is not installed; .*pip install 'trans3dhead\["):
         check_gpu(PLAIN, H100, running=True)
+
+
+def test_libraries_that_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVIDIA's wheels are stubs that fetch the libraries elsewhere: one may come without them."""
+    monkeypatch.setattr(
+        tensorrt_flavours, "distribution_version", lambda *_: ("tensorrt_cu12", "10.4.0")
+    )
+
+    def missing(_name: str) -> None:
+        raise ImportError("libnvinfer.so.10: cannot open\nshared object file")
+
+    monkeypatch.setattr(tensorrt_flavours.importlib, "import_module", missing)
+    with pytest.raises(
+        UserError, match=r"is installed and does not load: libnvinfer.so.10: cannot open shared ob"
+    ):
+        import_flavour(PLAIN)

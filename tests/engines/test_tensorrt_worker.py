@@ -117,6 +117,8 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Pa
     def install(version: str) -> Path:
         monkeypatch.setenv("PYTHONPATH", str(Path(standins.__file__).parent / "plain"))
         monkeypatch.setenv("STANDIN_TENSORRT_VERSION", version)
+        alias = standins.load("tensorrt", "plain/tensorrt.py")
+        monkeypatch.setitem(sys.modules, "tensorrt", alias)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
         monkeypatch.setattr(
             tensorrt_flavours, "distribution_version", lambda *_: ("tensorrt_cu12", version)
