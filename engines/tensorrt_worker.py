@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.contract import BATCH
-from engines.errors import BuildError, UserError
+from engines.errors import BuildError, UserError, one_line
 from engines.precision import Product, check_promise, low_share
 from engines.tensorrt_flavours import FLAVOURS
 from engines.tensorrt_layers import check_plan, layer_table, plan_shares
@@ -61,6 +61,8 @@ def main(task: str) -> None:
         report({"found": build_plan(json.loads(task), report)})
     except UserError as error:
         report({"fault": str(error)})
+    except OSError as error:
+        report({"fault": f"the plan cannot be written: {one_line(error)}; free some space"})
 
 
 def build_plan(task: dict[str, Any], report: Report) -> float:

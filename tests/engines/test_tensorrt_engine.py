@@ -21,6 +21,7 @@ from engines.manifest import BatchProfile, read_manifest, write_manifest
 from engines.options import BuildOptions
 from engines.runtime import open_engine
 from engines.tensorrt_engine import PLAN_FILE
+from engines.tensorrt_plan import Plan
 
 pytest.importorskip("tensorrt_rtx")
 
@@ -171,6 +172,17 @@ def test_running_says_what_is_missing(built: Path, monkeypatch: pytest.MonkeyPat
     )
     with pytest.raises(UserError, match=r"threads 4 came; tensorrt-rtx computes on the GPU"):
         open_engine(built, threads=4)
+
+
+def test_the_real_library_refuses_a_plan_cut_short(built: Path, tmp_path: Path) -> None:
+    """It answers None; the reason is in its log alone."""
+    trt = importlib.import_module("tensorrt_rtx")
+    cut = tmp_path / PLAN_FILE
+    cut.write_bytes((built / PLAN_FILE).read_bytes()[:40])
+    with pytest.raises(
+        ContractError, match=r"tensorrt_rtx 1.* cannot load .*: .*Error Code"
+    ):
+        Plan(trt, cut, "trans3dhead build")
 
 
 def test_the_manifest_is_compared_before_anything_is_loaded(

@@ -171,6 +171,21 @@ def test_a_built_plan_that_does_not_load_is_no_engine(
     assert timing_cache_path("11.4.0", H100).is_file()
 
 
+def test_a_disk_without_room_is_told_in_one_line(
+    bundle: Path, plain: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain("10.4.0")
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.setattr(tensorrt_engine, "PLAN_FILE", str(full))
+    with pytest.raises(
+        BuildError, match=r"cannot be written: .*No space left on device; free"
+    ):
+        building.build_engine(bundle, "fp16", "tensorrt")
+    assert not list((bundle / "engines").iterdir())
+
+
 LAYERS = [
     {
         "Name": "features_node + active_node",
