@@ -8,7 +8,6 @@ from benchmarks.report.page import page
 from benchmarks.report.pieces import Html, Section
 from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
 from benchmarks.throughput.results import BenchReport
-from benchmarks.throughput.rows import HOST_TO_HOST
 
 FEW_CALLS = 100
 """With fewer, p99 is the slowest call."""
@@ -87,7 +86,7 @@ def notes(report: BenchReport) -> list[str]:
     said = ", ".join("the runtime's choice" if t is None else str(t) for t in sorted(
         threads, key=lambda t: -1 if t is None else t))  # fmt: skip
     lines = [
-        f"Copies {HOST_TO_HOST}.",
+        f"Copies {'; '.join(dict.fromkeys(row.copies for row in report.rows))}.",
         f"CPU threads: {said}.",
         f"The harness adds {1000 * report.overhead.median:.2f} microseconds to a call.",
         '"times the first": images a second over those of the first row of that batch size, '

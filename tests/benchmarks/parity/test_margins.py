@@ -22,8 +22,8 @@ def test_the_design_holds_for_half_precision() -> None:
     assert margins["vertices/chamfer"] == Margin(amount=0.0025, relative=True)
     assert margins["vertices/z5_published"] == Margin(amount=0.0002)
     assert margins["rotation/pose_error"] == Margin(amount=0.001)
-    assert margins["landmarks/movement_p99"] == Margin(amount=0.2)
-    assert margins["vertices/movement_p99"] == Margin(amount=0.2)
+    assert margins["landmarks/movement_p99"] == Margin(amount=0.3)
+    assert margins["vertices/movement_p99"] == Margin(amount=0.5)
     assert "vertices/z5_defined" not in margins  # reported, not judged
 
 
