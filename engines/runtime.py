@@ -17,7 +17,7 @@ import numpy.typing as npt
 from engines.bundle import CONTRACT_FILE, ENGINES_FOLDER, Bundle
 from engines.contract import Contract, RecipeEntry
 from engines.errors import ContractError, UserError
-from engines.files import sha256_of
+from engines.files import remove_leftovers, sha256_of
 from engines.machine import Machine, this_machine
 from engines.manifest import BatchProfile, Manifest, hash_files, read_manifest
 from engines.options import BuildOptions
@@ -241,6 +241,8 @@ def open_engine(folder: Path, threads: int | None = None) -> Engine:
     if threads is not None and threads < 1:
         raise UserError(f"threads {threads} came; expected at least 1")
     folder = Path(folder).absolute()
+    if not folder.exists():  # a build killed while it swapped folders left it aside
+        remove_leftovers(folder)
     manifest = read_manifest(folder)
     bundle = Bundle.open(bundle_of(folder))
     runtime = find_runtime(manifest.runtime)

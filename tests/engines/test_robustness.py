@@ -13,6 +13,7 @@ import pytest
 
 from engines.building import build_engine
 from engines.errors import UserError
+from engines.files import LEFTOVER_MARK, OLD_MARK
 from engines.manifest import MANIFEST_FILE, read_manifest
 from engines.runtime import open_engine
 
@@ -62,7 +63,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def answers(folder: Path, make_images: Images) -> bytes | None:
     """What a runtime that runs here answers; of a plan, its bytes."""
-    if read_manifest(folder).runtime == "tensorrt-rtx":
+    if folder.name.startswith("tensorrt"):
         return (folder / "engine.plan").read_bytes()
     with open_engine(folder, threads=1) as engine:
         return engine.infer({"image": make_images(2)})["params"].tobytes()
@@ -166,3 +167,12 @@ def test_parallel_builds_of_one_engine(bundle: Path, make_images: Images, runtim
     assert set(folders) == {bundle / "engines" / f"{runtime}-fp32"}
     assert [path.name for path in (bundle / "engines").iterdir()] == [folders[0].name]
     assert answers(folders[0], make_images)
+
+
+def test_an_engine_left_aside_by_a_killed_build_opens(bundle: Path, make_images: Images) -> None:
+    folder = build_engine(bundle, "fp32", "onnxruntime")
+    before = answers(folder, make_images)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    folder.rename(folder.with_name(f".{folder.name}{LEFTOVER_MARK}{ended.pid}-abc{OLD_MARK}"))
+    assert answers(folder, make_images) == before
