@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.parity.results import ParityReport
+from benchmarks.parity.statistics import Verdict
 from benchmarks.report import pieces
 from benchmarks.report.bench_sections import throughput_section
 from benchmarks.report.figures import mesh_view
@@ -83,7 +84,7 @@ class Story:
 
 def report(story: Story) -> str:
     """The whole HTML file."""
-    verdict = "pass" if story.passed else "fail"
+    verdict: Verdict = "pass" if story.passed else "fail"
     return page(
         "Trans3DHead: the main job on the built-in head",
         [
