@@ -44,7 +44,7 @@ def trace(deployed: Deployed, *, size: int, batch: int | None) -> ir.Model:
             opset_version=OPSET,
             input_names=["image"],
             output_names=outputs,
-            dynamic_shapes=None if batch else ({0: torch.export.Dim("batch", min=1, max=4096)},),
+            dynamic_shapes=None if batch else ({0: torch.export.Dim("batch", min=1)},),
             verbose=False,
         )
     assert program is not None

@@ -228,7 +228,8 @@ class DecoderForm(nn.Module):
         super().__init__()
         target = None
         if constant:
-            (target,) = trained.attend_queries(torch.zeros_like(position)[None], position)
+            answering = copy.deepcopy(trained).eval()  # a layer in training would drop at random
+            (target,) = answering.attend_queries(torch.zeros_like(position)[None], position)
         else:
             self.self_attention = SelfAttention(trained.self_attention, position)
             self.self_add_norm = AddNormForm(trained.self_add_norm)

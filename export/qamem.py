@@ -41,10 +41,15 @@ def _replace(graph: ir.Graph, module: str, nodes: list[ir.Node]) -> None:
         for value in node.outputs
         if any(user not in inside for user in value.consumers())
     }
-    weight = _numbers(graph, f"{module}.weight")  # [N, d, d]
-    queries, width, _ = weight.shape
+    weight = _constant_of(nodes, "MatMul")
+    assert weight is not None, "a product with the transforms"
+    queries, width, _ = weight.shape  # [N, d, d]
+    assert entry.shape is not None and entry.shape[2] == queries  # [B, h, N, e]
     channels = queries * width
     kernel = weight.transpose(0, 2, 1).reshape(channels, width, 1, 1)
+    bias = _constant_of(nodes, "Add")
+    if bias is None:  # an optimiser drops a sum with zeros
+        bias = np.zeros((queries, width), weight.dtype)
 
     def constant(name: str, array: np.ndarray) -> ir.Value:
         value = ir.Value(
@@ -66,16 +71,25 @@ def _replace(graph: ir.Graph, module: str, nodes: list[ir.Node]) -> None:
     rows = step("Transpose", entry, perm=[0, 2, 1, 3])  # [B, N, h, e]
     to_channels = constant("to_channels", np.array([-1, channels, 1, 1], np.int64))
     x = step("Reshape", rows, to_channels)  # [B, N*d, 1, 1]
-    bias = constant("conv_bias", _numbers(graph, f"{module}.bias").reshape(-1))
-    x = step("Conv", x, constant("kernel", kernel), bias, group=queries)
-    to_rows = constant("to_rows", np.array([-1, width], np.int64))
-    result = step("Reshape", x, to_rows, number="_2")  # [B*N, d]
+    biases = constant("conv_bias", bias.reshape(-1))
+    x = step("Conv", x, constant("kernel", kernel), biases, group=queries)
+    # [B*N, d], or [B, N, d] where the optimiser merged this reshaping with the next
+    assert leaving.shape is not None
+    to_rows = constant("to_rows", np.array([-1, *leaving.shape[1:]], np.int64))
+    result = step("Reshape", x, to_rows, number="_2")
     result.shape = leaving.shape
     leaving.replace_all_uses_with(result)
     graph.remove(nodes, safe=True)
 
 
-def _numbers(graph: ir.Graph, name: str) -> np.ndarray:
-    tensor = graph.initializers[name].const_value
-    assert tensor is not None
-    return tensor.numpy()
+def _constant_of(nodes: list[ir.Node], kind: str) -> np.ndarray | None:
+    """The constant input of the only node of a kind; not by name, since equal ones are shared."""
+    found = [
+        value.const_value.numpy()
+        for node in nodes
+        if node.op_type == kind
+        for value in node.inputs
+        if value is not None and value.const_value is not None
+    ]
+    assert len(found) <= 1
+    return found[0] if found else None

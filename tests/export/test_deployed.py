@@ -117,6 +117,18 @@ def test_the_trained_network_stays_as_it_is(
     assert [parameter.requires_grad for parameter in network.parameters()] == learns
 
 
+def test_a_network_in_training_is_deployed_without_dropout(
+    network: Trans3DHead, config: NetworkConfig
+) -> None:
+    training = copy.deepcopy(network).train()
+    images = torch.from_numpy(crops(config.image_size))
+    with torch.inference_mode():
+        found = Deployed(training, config)(images)
+        expected = Deployed(network, config)(images)
+    assert training.training
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_what_is_constant_is_not_computed_again(
     network: Trans3DHead, config: NetworkConfig
 ) -> None:

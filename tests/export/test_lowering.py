@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import onnx_ir as ir
@@ -7,11 +8,15 @@ import pytest
 from engines.errors import UserError
 from engines.onnxruntime_session import create_session, run_session
 from engines.precision import low_share, onnx_products
-from export.graph import module_of
+from export.checks import TOLERANCES
+from export.deployed import Deployed
+from export.graph import module_of, trace
 from export.lowering import lower
-from export.recipes import RECIPES, Recipe
+from export.recipes import RECIPES, QAMemForm, Recipe
+from export.reference import eager_answers
+from trans3dhead.network.model import build_network
 
-from .conftest import IMAGE_SIZE
+from .conftest import IMAGE_SIZE, mini
 
 HALF = ir.DataType.FLOAT16
 FLOATS = (ir.DataType.FLOAT, HALF)
@@ -85,6 +90,19 @@ def test_both_forms_of_query_aware_memory_answer_the_same(traced: ir.Model) -> N
     for name in first:
         assert np.abs(first[name] - second[name]).max() < 1e-3, name
     assert np.ptp(first["landmarks"], axis=0).max() > 0.1
+
+
+def test_a_fresh_network_takes_both_forms_too() -> None:
+    """Its zeros and identities are equal constants, which torch's optimiser shares or drops; the
+    constant start of both branches puts another reshaping behind the transforms."""
+    config = mini(qamem="both", mqinit="none").network
+    network = build_network(config).eval()
+    traced = trace(Deployed(network, config), size=IMAGE_SIZE, batch=len(IMAGES))
+    expected = eager_answers(IMAGES, network, None)
+    for form in get_args(QAMemForm):
+        found = run(lower(traced, replace(RECIPES["fp32"], qamem=form)))
+        for name in expected:
+            assert np.abs(found[name] - expected[name]).max() < TOLERANCES["float32"][name]
 
 
 def test_the_grouped_convolution_can_be_in_half_too(traced: ir.Model) -> None:
