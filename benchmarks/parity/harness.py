@@ -5,7 +5,7 @@ report.passed, report.headline, report.gates
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,10 +37,9 @@ from benchmarks.parity.outputs import (
 from benchmarks.parity.quantities import Quantity, movements
 from benchmarks.parity.results import MetricRow, ParityReport, Subject
 from benchmarks.parity.tensors import compare
-from benchmarks.parity.yardstick import Yardstick, bundled, measured_anew
+from benchmarks.parity.yardstick import Yardstick, bundled
 from engines.batching import infer_all
 from engines.bundle import Bundle, Reference
-from engines.errors import UserError
 from engines.machine import this_machine
 from engines.manifest import write_parity
 from engines.runtime import Engine, bundle_of, open_engine
@@ -55,10 +54,8 @@ def verify(
     head_folder: Path | None = None,
     *,
     margins: Path | None = None,
-    checkpoint: Path | None = None,
-    data: Path | None = None,
-    split: str = "val",
     limit: int | None = None,
+    ask: Callable[[Bundle], Yardstick] | None = None,
     threads: int | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> ParityReport:
@@ -68,34 +65,17 @@ def verify(
         engine_folder: BUNDLE/engines/NAME.
         head_folder: the head model, where the bundle neither holds it nor uses the built-in one.
         margins: a TOML file that overrides the shipped margins.
-        checkpoint, data, split: a checkpoint and a labelled folder to be judged by in place of
-            the bundle's reference; both or neither. They need torch.
-        limit: judge so many images alone.
+        limit: judge the first so many images of the bundle's reference alone.
+        ask: gives something else to judge by than that reference (`benchmarks.eager`).
         threads: CPU threads; the runtime's own choice where None.
         progress: called with stage, done, total.
 
     Raises:
-        UserError: engine, bundle, head model, margins, checkpoint or data cannot be used.
+        UserError: engine, bundle, head model or margins cannot be used.
     """
-    if (checkpoint is None) != (data is None):
-        raise UserError(
-            f"--checkpoint {checkpoint} and --data {data} came; expected both or neither; "
-            "with neither the bundle's reference is the judge"
-        )
     with open_engine(engine_folder, threads) as engine:
         bundle = Bundle.open(bundle_of(engine_folder.absolute()))
-        if checkpoint is None or data is None:
-            yardstick = bundled(bundle, limit)
-        else:
-            yardstick = measured_anew(
-                bundle,
-                checkpoint,
-                data,
-                split=split,
-                limit=limit,
-                head=head_folder,
-                progress=progress,
-            )
+        yardstick = ask(bundle) if ask is not None else bundled(bundle, limit)
         report = judge_engine(
             engine,
             bundle,

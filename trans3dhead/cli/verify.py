@@ -1,17 +1,22 @@
 """`trans3dhead verify`: is the engine as good as PyTorch?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from engines.errors import UserError
 from trans3dhead.cli.common import CommonOptions, Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmarks.parity.outputs import Progress
     from benchmarks.parity.results import ParityReport
+    from benchmarks.parity.yardstick import Yardstick
+    from engines.bundle import Bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +65,8 @@ def run(options: Options) -> Outcome:
             options.engine,
             options.head,
             margins=options.margins,
-            checkpoint=options.checkpoint,
-            data=options.data,
-            split=options.split,
             limit=options.limit,
+            ask=_eager(options, progress),
             threads=options.threads,
             progress=progress,
         )
@@ -77,6 +80,29 @@ def run(options: Options) -> Outcome:
 
         write_whole(options.markdown, parity_markdown(report))
     return Outcome(data=report.to_dict(), exit_code=0 if report.passed else 1, report=report)
+
+
+def _eager(options: Options, progress: "Progress") -> "Callable[[Bundle], Yardstick] | None":
+    """What asks the checkpoint anew; None where the bundle's reference is the judge."""
+    checkpoint, data = options.checkpoint, options.data
+    if checkpoint is None and data is None:
+        return None
+    if checkpoint is None or data is None:
+        raise UserError(
+            f"--checkpoint {checkpoint} and --data {data} came; expected both or neither; "
+            "with neither the bundle's reference is the judge"
+        )
+    from benchmarks.eager import ask_checkpoint
+
+    return lambda bundle: ask_checkpoint(
+        bundle,
+        checkpoint,
+        data,
+        split=options.split,
+        limit=options.limit,
+        head=options.head,
+        progress=progress,
+    )
 
 
 def _print(console: "Console", report: "ParityReport") -> None:

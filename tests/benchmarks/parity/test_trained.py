@@ -10,11 +10,10 @@ import pytest
 from onnx import numpy_helper
 from support import Demo
 
-from benchmarks.parity.harness import verify
-from engines.errors import UserError
+from benchmarks.parity.results import ParityReport
 from engines.files import sha256_of
 from engines.manifest import read_manifest, write_manifest
-from trans3dhead.cli.main import main
+from trans3dhead.cli.main import execute, main
 
 FIRST_RESIDUAL = "landmark_branch.regression.weights.0"
 
@@ -47,7 +46,7 @@ def test_a_residual_head_scaled_by_five_per_cent_fails(half: Path, capsys) -> No
 
 
 def test_the_same_engine_passes_by_its_checkpoint_on_other_images(demo: Demo, half: Path) -> None:
-    report = verify(half, checkpoint=demo.checkpoint, data=demo.folder / "heads", limit=24)
+    report = judged_by(half, demo.checkpoint, demo, limit=24)
     assert report.passed, report.headline
     assert report.images == 24
     assert str(demo.checkpoint) in report.subject.reference
@@ -69,14 +68,21 @@ def test_an_engine_of_another_checkpoint_fails(demo: Demo, half: Path, tmp_path:
         minutes=loaded.minutes,
     )
     save_checkpoint(other, loaded.network, record)
-    report = verify(half, checkpoint=other, data=demo.folder / "heads", limit=8)
+    report = judged_by(half, other, demo, limit=8)
     failed = {gate.name for gate in report.with_verdict("fail")}
     assert "landmarks/movement_p99" in failed
     assert not any(name.startswith(("params", "rotation", "vertices")) for name in failed)
 
 
-def test_a_checkpoint_without_data_is_refused(demo: Demo, half: Path) -> None:
-    with pytest.raises(UserError, match="expected both or neither"):
-        verify(half, checkpoint=demo.checkpoint)
-    with pytest.raises(UserError, match="not trained on"):
-        verify(half, checkpoint=demo.checkpoint, data=demo.folder / "heads", split="train")
+def judged_by(engine: Path, checkpoint: Path, demo: Demo, *, limit: int) -> ParityReport:
+    words = ["--checkpoint", checkpoint, "--data", demo.folder / "heads", "--limit", limit]
+    return execute("verify", [str(word) for word in (engine, *words)]).report
+
+
+def test_a_checkpoint_without_data_is_refused(demo: Demo, half: Path, capsys) -> None:
+    words = ["verify", str(half), "--checkpoint", str(demo.checkpoint)]
+    assert main(words) == 2
+    assert main([*words, "--data", str(demo.folder / "none")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "expected both or neither" in lines[0]
