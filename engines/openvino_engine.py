@@ -80,15 +80,19 @@ class OpenVino(Runtime):
         path = folder / IR_FILE
         progress("converting the graph", 0.0)
         try:
-            openvino.save_model(
-                openvino.Core().read_model(order.graph),
-                path,
-                compress_to_fp16=False,  # the default stores float32 weights in half
-            )
+            model = openvino.Core().read_model(order.graph)
         except RuntimeError as error:
             raise BuildError(
-                f"OpenVINO cannot convert {order.graph} into {folder.parent}: {one_line(error)}; "
-                "expected a graph it knows and room on the disk"
+                f"OpenVINO cannot read {order.graph}: {one_line(error)}; "
+                "build it with `--runtime onnxruntime`"
+            ) from None
+        try:
+            # the default stores float32 weights in half
+            openvino.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise BuildError(
+                f"OpenVINO cannot write into {folder.parent} ({one_line(error)}); "
+                "expected room on the disk; free some space"
             ) from None
         progress("compiling", 0.3)
         try:
