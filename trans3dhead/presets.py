@@ -56,7 +56,7 @@ def shrink(preset: Preset) -> Preset:
 
     Sizes are chosen for speed: 413 queries cost more than the backbone does here, and attention
     dropout has no fused kernel on a CPU. Four stages of one block see the whole crop: three of
-    two blocks were slower and, after 4,800 samples, half as far from the average face.
+    two blocks were slower and learned later.
     """
     network = replace(
         preset.network,
