@@ -75,8 +75,10 @@ class Steps:
 
 
 def run(options: Options) -> Outcome:
+    import cv2
+
     from engines.files import write_whole
-    from trans3dhead.cli.demo_report import Story, report
+    from trans3dhead.cli.demo_report import Story, picture, report
 
     start = time.perf_counter()
     folder = _fresh(options.out)
@@ -87,8 +89,10 @@ def run(options: Options) -> Outcome:
     steps("describe", "--preset", "tiny")
     steps("synth", heads, "--count", options.heads, "--seed", 1)
     steps("synth", heads, "--count", HELD_OUT, "--seed", 1, "--split", "val")
-    samples = ("--samples", options.samples)
-    steps("train", "--data", heads, "--preset", "tiny", *samples, "--out", training)
+    # The tiny network's products are too small to share: two threads gain little on a free machine
+    # and lose much on a busy one.
+    how = ("--preset", "tiny", "--samples", options.samples, "--threads", 1)
+    steps("train", "--data", heads, *how, "--out", training)
     evaluation = steps("evaluate", checkpoint, "--data", heads, "--split", "val").report
     for bundle, variant in ((mesh, "mesh"), (params, "params")):
         steps("export", checkpoint, bundle, "--variant", variant, "--reference", heads)
@@ -98,14 +102,16 @@ def run(options: Options) -> Outcome:
             (mesh, "onnxruntime", "fp32"),
             (mesh, "onnxruntime", "fp16"),
             (params, "onnxruntime", "fp32"),
+            (mesh, "openvino", "fp32"),
             (mesh, "tensorrt-rtx", "fp16"),
             (mesh, "tensorrt", "fp16"),
         )
     ]
-    full, half = (mesh / "engines" / f"onnxruntime-{recipe}" for recipe in ("fp32", "fp16"))
-    verified = [steps("verify", engine).report for engine in (full, half)]
-    slim = params / "engines" / "onnxruntime-fp32"
-    bench = steps("bench run", full, slim, "--checkpoint", checkpoint, "--batch", 1).report
+    names = ("onnxruntime-fp32", "onnxruntime-fp16", "openvino-fp32")
+    full, half, other = (mesh / "engines" / name for name in names)
+    verified = [steps("verify", engine).report for engine in (full, half, other)]
+    rows = (full, params / "engines" / "onnxruntime-fp32", other)
+    bench = steps("bench run", *rows, "--checkpoint", checkpoint, "--batch", 1).report
     read = []
     for image, bbox in _some_heads(heads):
         words = (image, "--engine", full, "--bbox", *bbox, "--out", folder / "read")
@@ -122,6 +128,8 @@ def run(options: Options) -> Outcome:
     )
     path = folder / "report.html"
     write_whole(path, report(story))
+    heads_png = cv2.imencode(".png", cv2.cvtColor(picture(story), cv2.COLOR_RGB2BGR))[1]
+    write_whole(folder / "heads.png", heads_png.tobytes())
     steps.console.print(f"\n{story.headline}", highlight=False)
     steps.console.print(f"[bold]open {path}[/bold]", highlight=False, soft_wrap=True)
     return Outcome(

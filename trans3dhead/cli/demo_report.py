@@ -23,6 +23,8 @@ from trans3dhead.metrics import METRICS
 from trans3dhead.prediction import Prediction
 
 AVERAGE_FACE = "average face"
+PICTURE = 192
+"""Side of one head in the demo's picture, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,22 @@ def report(story: Story) -> str:
         subtitle="the tiny preset, trained here and now on rendered heads: it shows the way, "
         "not the accuracy of the full model",
     )
+
+
+def picture(story: Story) -> np.ndarray:
+    """The heads and what was read in them, one pair below the other: [H, W, 3] uint8 RGB."""
+    import cv2
+
+    pairs = []
+    for _, image, prediction in story.read:
+        x, y, w, h = (round(side) for side in prediction.bbox)
+        left, top = max(x - w // 10, 0), max(y - h // 10, 0)
+        window = np.s_[top : y + h + h // 10, left : x + w + w // 10]
+        pair = [
+            cv2.resize(part[window], (PICTURE, PICTURE)) for part in (image, prediction.draw(image))
+        ]
+        pairs.append(np.concatenate(pair, axis=0))
+    return np.concatenate(pairs, axis=1)
 
 
 def _heads(story: Story) -> Section:

@@ -1,5 +1,7 @@
 """`trans3dhead train`: a labelled folder, or rendered heads, to a checkpoint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +44,9 @@ class Options(CommonOptions):
     """torch's name of where to train, such as cuda."""
     workers: int = 0
     """Processes that read and crop images; 0 does it between the steps. Changes no result."""
+    threads: int | None = None
+    """CPU threads of torch; its own choice by default. On a machine with other work one thread is
+    often several times faster than two, which then wait for each other."""
     list_presets: bool = False
     """List the presets and the rows of the paper's tables they stand for, and stop."""
 
@@ -56,28 +61,44 @@ def run(options: Options) -> Outcome:
     from trans3dhead.training.synthetic import train_rendered
 
     head = resolve_head(options.head)
-    if options.data is not None:
-        path = options.out / CHECKPOINT_FILE
-        record = train_folder(
-            preset,
-            head=head,
-            data=options.data,
-            out=options.out,
-            device=options.device,
-            workers=options.workers,
-        )
-    else:
-        assert options.synthetic is not None  # _resolve sees to it
-        path, record = train_rendered(
-            preset,
-            head=head,
-            count=options.synthetic,
-            store=options.out,
-            device=options.device,
-            workers=options.workers,
-        )
+    with _torch_threads(options.threads):
+        if options.data is not None:
+            path = options.out / CHECKPOINT_FILE
+            record = train_folder(
+                preset,
+                head=head,
+                data=options.data,
+                out=options.out,
+                device=options.device,
+                workers=options.workers,
+            )
+        else:
+            assert options.synthetic is not None  # _resolve sees to it
+            path, record = train_rendered(
+                preset,
+                head=head,
+                count=options.synthetic,
+                store=options.out,
+                device=options.device,
+                workers=options.workers,
+            )
     _show(path, record)
     return Outcome(data={"checkpoint": str(path), **record.to_dict()}, report=record)
+
+
+@contextmanager
+def _torch_threads(count: int | None) -> Iterator[None]:
+    """So many threads while the block runs; those of before afterwards."""
+    import torch
+
+    if count is not None and count < 1:
+        raise UserError(f"--threads is {count}; expected at least 1; give a count")
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _resolve(options: Options) -> "Preset":

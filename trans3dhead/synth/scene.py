@@ -156,9 +156,9 @@ def sample_scene(rng: np.random.Generator, size: int) -> Scene:
     params[LAYOUT_413.rotation] = six_d_from_rotation(rotation)
     gender = str(rng.choice(["female", "male"]))
     age = str(rng.choice(AGES, p=[0.1, 0.4, 0.3, 0.2]))
-    standard_light = bool(rng.random() < 0.65)
-    low_quality = bool(rng.random() < 0.3)
-    occluded = bool(rng.random() < 0.3)
+    standard_light = bool(rng.random() < 0.75)
+    low_quality = bool(rng.random() < 0.2)
+    occluded = bool(rng.random() < 0.2)
     light = _light(rng, standard_light)
     return Scene(
         params=params,
