@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --disable-pip-version-check --progress-bar off -q -c constraints/cpu.txt
+PIP := $(BIN)/pip install --disable-pip-version-check --progress-bar off -qq -c constraints/cpu.txt
 MINUTES ?= 60
 
 .PHONY: setup demo test test-slow lint checkpoint gpu-check clean
