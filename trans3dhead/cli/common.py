@@ -22,7 +22,7 @@ class Outcome:
     data: dict[str, Any] = field(default_factory=dict)
     """The result as JSON values."""
     exit_code: int = 0
-    """0 done, 1 a gate failed."""
+    """0 done, 1 a gate failed or stayed open."""
     report: Any = None
     """The same as an object, for a program that runs the command."""
 

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after the program's name; those of the process by default.
 
     Returns:
-        0 done, 1 a gate failed, 2 what was given cannot be used (said in one line).
+        0 done, 1 a gate failed or stayed open, 2 what was given cannot be used (said in a line).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
@@ -126,7 +126,7 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "exit codes: 0 done, 1 a gate failed, 2 what was given cannot be used",
+            "exit codes: 0 done, 1 a gate failed or stayed open, 2 what was given cannot be used",
         ]
     )
 
