@@ -179,9 +179,7 @@ def test_the_real_library_refuses_a_plan_cut_short(built: Path, tmp_path: Path) 
     trt = importlib.import_module("tensorrt_rtx")
     cut = tmp_path / PLAN_FILE
     cut.write_bytes((built / PLAN_FILE).read_bytes()[:40])
-    with pytest.raises(
-        ContractError, match=r"tensorrt_rtx 1.* cannot load .*: .*Error Code"
-    ):
+    with pytest.raises(ContractError, match=r"tensorrt_rtx 1.* cannot load .*: .*Error Code"):
         Plan(trt, cut, "trans3dhead build")
 
 

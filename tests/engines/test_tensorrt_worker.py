@@ -179,9 +179,7 @@ def test_a_disk_without_room_is_told_in_one_line(
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     monkeypatch.setattr(tensorrt_engine, "PLAN_FILE", str(full))
-    with pytest.raises(
-        BuildError, match=r"cannot be written: .*No space left on device; free"
-    ):
+    with pytest.raises(BuildError, match=r"cannot be written: .*No space left on device; free"):
         building.build_engine(bundle, "fp16", "tensorrt")
     assert not list((bundle / "engines").iterdir())
 
