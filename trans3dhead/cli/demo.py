@@ -111,7 +111,8 @@ def run(options: Options) -> Outcome:
     full, half, other = (mesh / "engines" / name for name in names)
     verified = [steps("verify", engine).report for engine in (full, half, other)]
     rows = (full, params / "engines" / "onnxruntime-fp32", other)
-    bench = steps("bench run", *rows, "--checkpoint", checkpoint, "--batch", 1).report
+    brief = ("--batch", 1, "--seconds", 2)
+    bench = steps("bench run", *rows, "--checkpoint", checkpoint, *brief).report
     read = []
     for image, bbox in _some_heads(heads):
         words = (image, "--engine", full, "--bbox", *bbox, "--out", folder / "read")
