@@ -169,6 +169,6 @@ def test_weights_that_do_not_fit_are_all_named(written: Path, record: Checkpoint
         written,
         "missing backbone.conv1.weight, projection.bias",
         "unknown fc.weight",
-        "projection.weight (float32 [1, 2], expected float32 [16, 96, 1, 1])",
+        "projection.weight (float32 [1, 2], expected float32 [16, 256, 1, 1])",
         "backbone.bn1.bias (float64",
     )
