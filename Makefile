@@ -46,7 +46,7 @@ test-slow: $(VENV)/.ready-test
 
 # A full-size trained checkpoint, kept outside git under its configuration's hash.
 checkpoint: $(VENV)/.ready
-	$(BIN)/trans3dhead train --preset paper --synthetic 3000 --minutes $(MINUTES) --out checkpoints
+	$(BIN)/trans3dhead train --preset paper-hour --synthetic 3000 --minutes $(MINUTES) --out checkpoints
 
 # On a machine with an NVIDIA GPU.
 gpu-check: $(VENV)/.ready-test

@@ -3,6 +3,8 @@
 Letters: B batch, S cells of the memory, d hidden width, C channels of the backbone, P parameters.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,8 @@ class Trans3DHead(nn.Module):
     """The network. Build it with `build_network`.
 
     Attributes:
-        position: [S, d], the memory's sine positions; not part of the state_dict.
+        position: [S, d], the memory's sine positions; not part of the state_dict. A smaller image
+            has fewer cells, and gets the positions of its own grid.
     """
 
     position: Tensor
@@ -62,7 +65,7 @@ class Trans3DHead(nn.Module):
                 the rotation is `six_d(params[:, layout.rotation])`.
         """
         memory = self.remember(image)
-        memory_key = memory + self.position
+        memory_key = memory + self._positions(memory)
         answers = {}
         if self.landmark_branch is not None:
             answers["landmarks"] = self.landmark_branch(memory, memory_key)
@@ -74,8 +77,15 @@ class Trans3DHead(nn.Module):
         features = self.projection(self.backbone(image))  # [B, d, grid, grid]
         memory = features.flatten(2).transpose(1, 2)  # [B, S, d]
         for layer in self.encoder:
-            memory = layer(memory, self.position)
+            memory = layer(memory, self._positions(memory))
         return memory
+
+    def _positions(self, memory: Tensor) -> Tensor:
+        """Of the cells of a memory [B, S, d]: [S, d]."""
+        cells, width = memory.shape[1:]
+        if cells == len(self.position):
+            return self.position
+        return sine_positions(math.isqrt(cells), width).to(memory.device)
 
 
 def build_network(config: NetworkConfig, average_face: Tensor | None = None) -> Trans3DHead:

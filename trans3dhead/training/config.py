@@ -33,6 +33,9 @@ class TrainingConfig:
     """Of the step schedule: what the rates are multiplied by."""
     warmup_steps: int = 500
     """Steps over which the rates rise from near zero."""
+    coarse_share: float = 0.0
+    """Share of the training, from its start, in which the network sees its crops at half their
+    size: a quarter of the arithmetic, where an hour must do for weeks. Labels stay as they are."""
     clip_norm: float = 1.0
     """Longest gradient, as the norm over all parameters; a longer one is scaled down to it."""
     landmark_weight: float = 300.0
@@ -61,6 +64,7 @@ class TrainingConfig:
             self._need(name, getattr(self, name) > 0, "a number above 0")
         self._need("schedule", self.schedule in get_args(Schedule), "step or cosine")
         self._need("decay_at", 0 < self.decay_at <= 1, "a share in (0, 1]")
+        self._need("coarse_share", 0 <= self.coarse_share < 1, "a share in [0, 1)")
         self._need("warmup_steps", self.warmup_steps >= 0, "an integer of at least 0")
         for name in ("landmark", "shape", "reprojection", "euler"):
             field = f"{name}_weight"

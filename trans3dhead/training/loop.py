@@ -17,7 +17,7 @@ from trans3dhead.training.labels import SHAPE_SUBSET, LabelledHeads
 from trans3dhead.training.log import TrainingLog
 from trans3dhead.training.losses import Losses, MultiTaskLoss, Truth, loss_weights
 from trans3dhead.training.optimiser import build_optimiser, set_rates
-from trans3dhead.training.samples import CropSamples, normalise, training_batches
+from trans3dhead.training.samples import CropSamples, halve, normalise, training_batches
 from trans3dhead.training.schedule import Budget, rate_factor
 
 LOG_EVERY = 10
@@ -79,7 +79,8 @@ def train(
         rate = rate_factor(config, steps, share)
         set_rates(optimiser, rate)
         with torch.autocast(kind, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            outputs = network(normalise(batch.image.to(device)))
+            images = normalise(batch.image.to(device))
+            outputs = network(halve(images) if share < config.coarse_share else images)
         losses = criterion(outputs, Truth(*(part.to(device) for part in batch.truth)))
         optimiser.zero_grad()
         losses.total.backward()

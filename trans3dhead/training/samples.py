@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from trans3dhead.data.crop import (
@@ -130,3 +131,8 @@ def normalise(images: Tensor) -> Tensor:
     mean = torch.tensor(IMAGE_MEAN, device=images.device)
     std = torch.tensor(IMAGE_STD, device=images.device)
     return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def halve(images: Tensor) -> Tensor:
+    """[B, 3, S, S] -> [B, 3, S/2, S/2], each pixel the mean of four."""
+    return F.avg_pool2d(images, 2)

@@ -42,6 +42,17 @@ def test_every_preset_answers_in_its_own_size(name: str) -> None:
     assert answers["params"].shape == (2, config.parameters)
 
 
+@pytest.mark.parametrize("name", ["tiny", "layers-1-2"])
+def test_a_smaller_image_is_answered_by_the_positions_of_its_own_grid(name: str) -> None:
+    full = replace(preset(name).network, backbone=preset("tiny").network.backbone, image_size=128)
+    network = build_network(full).eval()
+    smaller = build_network(replace(full, image_size=64)).eval()
+    smaller.load_state_dict(network.state_dict())
+    batch = torch.randn(2, 3, 64, 64)
+    for key, value in smaller(batch).items():
+        torch.testing.assert_close(network(batch)[key], value, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("name", ["tiny", "layers-1-2", "mqinit-both"])
 def test_a_batch_equals_its_singles(name: str, small: NetworkConfig) -> None:
     config = at_size_of(small, preset(name).network)
