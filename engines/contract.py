@@ -94,6 +94,10 @@ class RecipeEntry:
     """Share of Conv, MatMul and Gemm FLOPs whose output has that type: the recipe's promise."""
     node_counts: dict[str, int]
     """Nodes of the graph by kind."""
+    lowered: tuple[str, ...] = ()
+    """Modules of that type, by path; `*` stands for anything."""
+    kept: tuple[str, ...] = ()
+    """Modules within those that stay in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)

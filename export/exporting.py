@@ -28,9 +28,9 @@ from engines.precision import low_share, onnx_products
 from engines.records import to_json
 from export.checks import Candidate, check_graphs
 from export.deployed import Deployed
-from export.graph import node_counts, trace
+from export.graph import module_paths, node_counts, trace
 from export.lowering import lower
-from export.recipes import QAMemForm, Recipe, recipe_named
+from export.recipes import QAMemForm, Recipe, check_patterns, recipe_of
 from export.reference import dataset_photos, make_reference, rendered_photos
 from trans3dhead.data.crop import EVALUATION_OFFSETS
 from trans3dhead.head.layout import layout_of
@@ -82,7 +82,7 @@ def export_bundle(
         checkpoint: of `trans3dhead train`.
         out: a new folder.
         variant: "params", or "mesh" with vertices and projections in the graph.
-        recipes: names of `export.recipes.RECIPES`.
+        recipes: names of `export.recipes.RECIPES`, or paths of recipes in TOML files.
         batch: a fixed batch size, or None for an open one.
         qamem: the form of query-aware memory in every graph; None leaves it to the recipes.
         head: folder of the head model; None for the built-in one.
@@ -102,6 +102,11 @@ def export_bundle(
         trained = load_checkpoint(checkpoint)
         config = trained.preset.network
         model_of_head = head_by_identity(trained.head.name, trained.head.sha256, head)
+        deployed = Deployed(
+            trained.network, config, head=model_of_head if variant == "mesh" else None
+        )
+        for recipe in chosen:
+            check_patterns(recipe, module_paths(deployed))
         photos = (
             rendered_photos(model_of_head, count)
             if reference is None
@@ -117,11 +122,7 @@ def export_bundle(
             done=lambda done: progress("reference images", done, count),
         )
         progress("tracing", 0, 1)
-        traced = trace(
-            Deployed(trained.network, config, head=model_of_head if variant == "mesh" else None),
-            size=config.image_size,
-            batch=batch,
-        )
+        traced = trace(deployed, size=config.image_size, batch=batch)
         progress("tracing", 1, 1)
         entries, weights = {}, {}
         for recipe in chosen:
@@ -190,9 +191,12 @@ def _checked(
 def _chosen_recipes(names: Sequence[str], qamem: QAMemForm | None) -> list[Recipe]:
     if not names:
         raise UserError("no recipe came; expected at least one; give `--recipes fp32`")
-    if len(set(names)) < len(names):
-        raise UserError(f"recipes {', '.join(names)} came; expected each once; drop the repeated")
-    chosen = [recipe_named(name) for name in names]
+    chosen = [recipe_of(name) for name in names]
+    if len({recipe.name for recipe in chosen}) < len(chosen):
+        raise UserError(
+            f"recipes {', '.join(recipe.name for recipe in chosen)} came; expected each once; "
+            "drop or rename the repeated"
+        )
     return [replace(recipe, qamem=qamem) if qamem else recipe for recipe in chosen]
 
 
@@ -212,6 +216,8 @@ def _entry(
     return RecipeEntry(
         qamem=recipe.qamem if has_qamem else "none",
         precision=recipe.precision,
+        lowered=recipe.lowered,
+        kept=recipe.kept,
         low_flops_share=low_share(onnx_products(proto)),
         node_counts=node_counts(lowered),
     )

@@ -74,6 +74,15 @@ def module_of(node: ir.Node) -> str:
     return (node.name or "").rpartition("/")[0]
 
 
+def module_paths(deployed: Deployed) -> list[str]:
+    """Paths of the modules that recipes may name; a BatchNorm that was folded away is none."""
+    return [
+        path
+        for path, module in deployed.named_modules()
+        if path and not isinstance(module, torch.nn.Identity)
+    ]
+
+
 def node_counts(model: ir.Model) -> dict[str, int]:
     """Nodes of the graph by kind."""
     return dict(Counter(node.op_type for node in model.graph))

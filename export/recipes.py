@@ -1,13 +1,23 @@
 """Precision recipes as data: which module computes in which type. No torch, no ONNX here."""
 
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from engines.errors import UserError
+from engines.files import write_whole
 
 Precision = Literal["float32", "float16", "bfloat16"]
 QAMemForm = Literal["conv", "matmul"]
+SUFFIX = ".toml"
+"""Tells the file of a recipe from the name of a shipped one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +66,115 @@ RECIPES = {
 }
 
 
-def recipe_named(name: str) -> Recipe:
-    """The recipe of that name; UserError with all names for any other."""
-    if name not in RECIPES:
+def recipe_of(word: str) -> Recipe:
+    """The shipped recipe of that name, or the one that a file ending in `.toml` holds.
+
+    Raises:
+        UserError: neither.
+    """
+    if word.endswith(SUFFIX):
+        return read_recipe(Path(word))
+    if word not in RECIPES:
         known = ", ".join(RECIPES)
-        raise UserError(f"recipe {name!r} is unknown; expected one of {known}; choose one of these")
-    return RECIPES[name]
+        raise UserError(
+            f"recipe {word!r} is unknown; expected one of {known}, or the path of a {SUFFIX} file; "
+            "choose one of these"
+        )
+    return RECIPES[word]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of a TOML file: the fields of `Recipe`, all but its name optional.
+
+    Raises:
+        UserError: no file, no TOML, or fields that are not as they must be; all of them are named.
+    """
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"the recipe {path} cannot be read ({error.strerror}); expected a TOML file; "
+            "check the path"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f'the recipe {path} is not TOML ({error}); expected lines such as name = "mine"; '
+            "mend that line"
+        ) from None
+    faults = _faults(fields)
+    if faults:
+        raise UserError(f"the recipe {path}: {'; '.join(faults)}")
+    for key in fields.keys() & {"lowered", "kept"}:
+        fields[key] = tuple(fields[key])
+    return Recipe(**fields)
+
+
+def write_recipe(path: Path, recipe: Recipe) -> None:
+    """Write what `read_recipe` reads back as the same recipe.
+
+    Raises:
+        UserError: `read_recipe` would refuse it, by its name for instance.
+    """
+    fields = json.loads(json.dumps(dataclasses.asdict(recipe)))  # tuples become lists
+    faults = _faults(fields)
+    if faults:
+        raise UserError(f"the recipe for {path}: {'; '.join(faults)}")
+    # strings and lists of them are written in TOML as in JSON
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
+    write_whole(path, "\n".join(lines) + "\n")
+
+
+def check_patterns(recipe: Recipe, modules: Iterable[str]) -> None:
+    """Refuse patterns that lower nothing, or keep nothing, of a network.
+
+    Args:
+        recipe: any.
+        modules: paths of all modules of the deployed form.
+
+    Raises:
+        UserError: names every such pattern, and the modules whose names are nearest.
+    """
+    paths = [path for path in modules if path]
+    faults = []
+    for pattern in recipe.lowered + recipe.kept:
+        if not any(_covered(path, (pattern,)) for path in paths):
+            near = get_close_matches(pattern, paths, n=3, cutoff=0.4)
+            faults.append(f"{pattern!r} (near it: {', '.join(near or sorted(paths)[:3])})")
+    if faults:
+        raise UserError(
+            f"recipe {recipe.name}: no module of this network is named {', '.join(faults)}; "
+            "expected module paths, `*` standing for anything; mend these in the recipe"
+        )
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _faults(fields: dict[str, Any]) -> list[str]:
+    """What a recipe's fields have against them: what came, what was expected."""
+    faults = [
+        f"unknown field {key!r} (expected {', '.join(f.name for f in dataclasses.fields(Recipe))})"
+        for key in fields
+        if key not in {field.name for field in dataclasses.fields(Recipe)}
+    ]
+    name = fields.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        came = "is missing" if name is None else f"came as {name!r}"
+        faults.append(f"name {came}; expected letters, digits, dots and hyphens, as in a file name")
+    elif name in RECIPES:
+        faults.append(f"name {name!r} is a shipped recipe's; expected one of your own")
+    for key, kind in (("precision", Precision), ("qamem", QAMemForm)):
+        if key in fields and fields[key] not in get_args(kind):
+            faults.append(f"{key} came as {fields[key]!r}; expected {' or '.join(get_args(kind))}")
+    for key in ("lowered", "kept"):
+        patterns = fields.get(key, [])
+        if not isinstance(patterns, list) or not all(isinstance(p, str) and p for p in patterns):
+            faults.append(f"{key} came as {patterns!r}; expected a list of module paths")
+    if not faults and (fields.get("precision", "float32") == "float32") != (
+        not fields.get("lowered")
+    ):
+        faults.append(
+            "precision and lowered do not fit; expected a precision below float32 and the modules "
+            "it is for, or neither"
+        )
+    return faults

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 
 from engines.bundle import CONTRACT_FILE, Bundle
 from engines.contract import read_contract
 from engines.errors import UserError
+from engines.tensor_types import tensor_types
 from export.checks import CheckError
 from export.exporting import ExportReport, export_bundle
+from export.recipes import Recipe, write_recipe
 from trans3dhead.head.model import HeadModel
 from trans3dhead.network.cost import flops_per_image
 
@@ -61,6 +65,27 @@ def test_the_form_of_query_aware_memory_is_the_recipe_s(mesh_bundle: ExportRepor
     assert recipes["fp32"].node_counts["Conv"] == recipes["fp16"].node_counts["Conv"] + 2
     assert recipes["fp32"].low_flops_share == 0
     assert recipes["fp16"].low_flops_share > recipes["fp16-backbone"].low_flops_share > 0
+
+
+def test_a_recipe_of_one_s_own_is_exported_from_its_file(
+    checkpoint: Path, traced: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.exporting.trace", lambda deployed, size, batch: traced)
+    mine = Recipe(name="mine", precision="float16", lowered=("landmark_branch.layers.0.qamem",))
+    write_recipe(tmp_path / "recipe.toml", mine)
+    report = export_bundle(
+        checkpoint,
+        tmp_path / "out",
+        variant="mesh",
+        recipes=(str(tmp_path / "recipe.toml"),),
+        batch=None,
+        count=1,
+    )
+    entry = Bundle.open(report.folder).contract.recipes["mine"]
+    assert (entry.precision, entry.lowered, entry.kept) == (mine.precision, mine.lowered, mine.kept)
+    types = tensor_types(onnx.load(report.folder / "mine.onnx"))
+    assert types["landmark_branch.layers.0.qamem/MatMul"].dtype == onnx.TensorProto.FLOAT16
+    assert types["landmark_branch.layers.1.qamem/MatMul"].dtype == onnx.TensorProto.FLOAT
 
 
 def test_head_arrays_hold_no_basis_unless_asked_for(
@@ -150,6 +175,12 @@ def _no_data(folder: Path, checkpoint: Path) -> dict[str, Any]:
     return {"reference": folder}
 
 
+def _mistyped_recipe(folder: Path, checkpoint: Path) -> dict[str, Any]:
+    mine = Recipe(name="mine", precision="float16", lowered=("backbonne",))
+    write_recipe(folder / "mine.toml", mine)
+    return {"recipes": ("fp32", str(folder / "mine.toml"))}
+
+
 BAD: list[tuple[Change, str]] = [
     (_missing, r"absent\.safetensors does not exist; expected a checkpoint"),
     (_truncated, r"cut\.safetensors is not a whole safetensors file"),
@@ -157,6 +188,7 @@ BAD: list[tuple[Change, str]] = [
     (_other_head, r"head model 'builtin' .* came; expected 'builtin'"),
     (_no_data, r"holds no folder DAD-3DHeadsDataset"),
     (lambda *_: {"recipes": ("fp32", "fp8")}, r"recipe 'fp8' is unknown; expected one of fp32,"),
+    (_mistyped_recipe, r"recipe mine: no module .* 'backbonne' \(near it: backbone"),
     (lambda *_: {"recipes": ()}, r"no recipe came"),
     (lambda *_: {"recipes": ("fp32", "fp32")}, r"expected each once"),
     (lambda *_: {"variant": "faces"}, r"variant 'faces' came; expected params or mesh"),
