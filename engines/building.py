@@ -1,7 +1,7 @@
 """From a bundle to an engine: checked before minutes are spent, written whole, never twice."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ from engines.runtime import BuildOrder, Progress, Runtime, find_runtime
 OPEN_PROFILE = BatchProfile(min=1, opt=8, max=32)
 """Batches an engine of a dynamic graph takes unless asked otherwise."""
 
+Judge = Callable[[Path], bool]
+"""Given an engine's folder: whether the engine may be published."""
+
+
+class RejectedError(Exception):
+    """The judge turned the engine down: what was there before is there still."""
+
 
 def build_engine(
     bundle: Path,
@@ -34,6 +41,7 @@ def build_engine(
     profiles: Sequence[BatchProfile] = (),
     options: BuildOptions | None = None,
     force: bool = False,
+    judge: Judge | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Build BUNDLE/engines/NAME; where it is there already, of the same inputs, do nothing.
@@ -46,6 +54,8 @@ def build_engine(
         profiles: batch ranges of a dynamic graph; 1 to 32, tuned for 8, where empty.
         options: what else the runtime is asked for.
         force: build even where nothing changed.
+        judge: called with the new engine before it takes its place, or with the one that is there
+            where nothing changed. It may write its verdict into the manifest.
         progress: called with what is done and the share of it, 0 to 1.
 
     Returns:
@@ -54,12 +64,15 @@ def build_engine(
     Raises:
         UserError: says what came, what was expected, how to mend it; an engine of that name
             that was there stays as it was.
+        RejectedError: the judge said no; likewise.
     """
     report = progress or (lambda _what, _share: None)
     source = Bundle.open(Path(bundle))
     graph = source.graph(recipe)
     entry = source.contract.recipes[recipe]
     builder = find_runtime(runtime)
+    if judge is not None:
+        builder.check_running()  # before minutes are spent on what cannot be judged here
     provider, settings = _settle_options(builder, recipe, entry, options or BuildOptions())
     engine_name = _checked_name(name or f"{runtime}-{recipe}")
     folder = source.folder / ENGINES_FOLDER / engine_name
@@ -76,6 +89,7 @@ def build_engine(
     )
     if not force and _is_current(folder, key, machine if builder.bound_to_gpu(provider) else None):
         report("unchanged", 1.0)
+        _ask(judge, folder)
         return folder
     order = BuildOrder(
         graph=graph,
@@ -103,12 +117,18 @@ def build_engine(
                 size_bytes=sum((temporary / name).stat().st_size for name in files),
             )
             write_manifest(temporary, manifest)
+            _ask(judge, temporary)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror or error}); expected a folder with room "
             "that one may write to; free some space, or mend the permissions"
         ) from error
     return folder
+
+
+def _ask(judge: Judge | None, folder: Path) -> None:
+    if judge is not None and not judge(folder):
+        raise RejectedError(folder)
 
 
 def _settle_options(

@@ -57,6 +57,7 @@ def verify(
     limit: int | None = None,
     ask: Callable[[Bundle], Yardstick] | None = None,
     threads: int | None = None,
+    name: str | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> ParityReport:
     """Judge a built engine and write the verdict into its manifest.
@@ -68,6 +69,7 @@ def verify(
         limit: judge the first so many images of the bundle's reference alone.
         ask: gives something else to judge by than that reference (`benchmarks.eager`).
         threads: CPU threads; the runtime's own choice where None.
+        name: what the report calls the engine; its folder where None.
         progress: called with stage, done, total.
 
     Raises:
@@ -82,7 +84,7 @@ def verify(
             yardstick,
             mesh=Mesh.of(bundle, head_folder),
             margins=margins,
-            name=str(engine_folder),
+            name=name or str(engine_folder),
             progress=progress,
         )
     write_parity(engine_folder, report.manifest_block())

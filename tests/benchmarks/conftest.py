@@ -79,6 +79,10 @@ class Workshop:
         """Copies of the reference's answers, to be damaged."""
         return {name: value.copy() for name, value in self.reference.outputs().items()}
 
+    def lookup(self, answers: Answers, *, reverse: bool = False) -> bytes:
+        """A graph, as ONNX, that gives these answers."""
+        return lookup_graph(answers, reverse=reverse)
+
     def plant(
         self,
         answers: Answers,
@@ -91,7 +95,7 @@ class Workshop:
     ) -> Path:
         """An engine folder whose graph gives these answers; `reverse` mixes up the batch."""
         folder = self.bundle / "engines" / name
-        write_whole(folder / "model.onnx", lookup_graph(answers, reverse=reverse))
+        write_whole(folder / "model.onnx", self.lookup(answers, reverse=reverse))
         import onnxruntime
 
         manifest = Manifest(

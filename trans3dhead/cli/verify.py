@@ -70,7 +70,7 @@ def run(options: Options) -> Outcome:
             threads=options.threads,
             progress=progress,
         )
-    _print(console, report)
+    print_report(console, report)
     if options.html is not None:
         from benchmarks.report.parity_sections import parity_page
 
@@ -105,7 +105,8 @@ def _eager(options: Options, progress: "Progress") -> "Callable[[Bundle], Yardst
     )
 
 
-def _print(console: "Console", report: "ParityReport") -> None:
+def print_report(console: "Console", report: "ParityReport") -> None:
+    """The tables, each gate that did not pass, and the verdict as the last line."""
     from benchmarks.report.parity_tables import metric_table, movement_table, tensor_table
     from benchmarks.report.tables import STYLES
     from trans3dhead.cli.terminal import say
