@@ -1,5 +1,6 @@
 """`trans3dhead build`: from a bundle to an engine, on the machine where it will run."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,7 +74,7 @@ def run(options: Options) -> Outcome:
             bar.update(task, description=what, completed=share)
 
         folder: Path | None = None
-        try:
+        with suppress(RejectedError):
             folder = build_engine(
                 options.bundle,
                 options.recipe,
@@ -85,8 +86,6 @@ def run(options: Options) -> Outcome:
                 judge=verdict.judge if options.verify else None,
                 progress=progress,
             )
-        except RejectedError:
-            pass
     if folder is None:
         return verdict.rejection(console, kept="unchanged" in steps)
     manifest = read_manifest(folder)
@@ -130,11 +129,12 @@ class _Verdict:
         report = self.report
         assert report is not None
         print_report(console, report)
+        engine = report.subject.engine
         what = (
-            f"{report.subject.engine} was there before and stays; its manifest says {report.verdict}"
+            f"{engine} was there before and stays; its manifest says {report.verdict}"
             if kept
-            else f"{report.subject.engine} was not published: whatever was there is there still; "
-            "to look into the engine, build it without --verify"
+            else f"{engine} was not published: whatever was there is there still; to look into "
+            "the engine, build it without --verify"
         )
         say(console, what, style="red")
         return Outcome(data=report.to_dict(), exit_code=1, report=report)
