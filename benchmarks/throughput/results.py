@@ -11,7 +11,7 @@ from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
 from benchmarks.throughput.machine import MachineState
 from benchmarks.throughput.measure import NANO, Session, Timing
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the JSON; raised when a field changes its meaning."""
 PERCENTILES = (90, 95, 99)
 
@@ -68,6 +68,8 @@ class BenchRow:
     warmup_calls: int
     settled: bool
     """Whether the times had settled before counting began."""
+    rounds: tuple[float, ...]
+    """Mean milliseconds an image in each round: what `bench compare` takes ratios of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,7 @@ def _row(timing: Timing, baseline: Timing) -> BenchRow:
         baseline=None if timing is baseline else baseline.row.name,
         warmup_calls=timing.warmup_calls,
         settled=timing.settled,
+        rounds=tuple((1000 * timing.image_seconds()).round(6).tolist()),
     )
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "build": Command("build", "bundle -> engine, where it will run"),
     "verify": Command("verify", "is the engine as good as PyTorch? Judged on the metrics"),
     "bench run": Command("bench_run", "throughput and latency, side by side in one run"),
+    "bench compare": Command("bench_compare", "did a row become slower between two runs?"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
     "describe": Command("describe", "parameters and arithmetic of a preset"),
     "doctor": Command("doctor", "what this machine has, lacks, and the line that mends it"),

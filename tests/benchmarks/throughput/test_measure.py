@@ -153,4 +153,5 @@ def test_the_json_holds_every_call(tmp_path) -> None:
     found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert len(found["durations"][0]) == found["rows"][0]["latency"]["calls"]
     assert found["before"]["cores"] >= 1
-    assert found["schema"] == 1
+    assert found["schema"] == 2
+    assert len(found["rows"][0]["rounds"]) == len(found["order"])
