@@ -124,9 +124,9 @@ def judge_engine(
             between, batches = compare_batches(engine, reference.images, answers, size)
         with clock("vertices"):
             absent = _add_vertices(answers, expected, mesh, progress)
-        with clock("metrics"):
-            meter = Meter(surface=mesh.surface, absent=absent, progress=progress)
-            found = _measure(reference, answers, expected, meter)
+        meter = Meter(surface=mesh.surface, absent=absent, progress=progress, seconds=clock.seconds)
+        found = _measure(reference, answers, expected, meter)
+        with clock("movements"):
             moved = movements(answers, expected, size)
         with clock("statistics"):
             means = {name: float(values.mean()) for name, values in found[1].values.items()}
@@ -175,10 +175,10 @@ def _measure(reference: Reference, answers: Outputs, expected: Outputs, meter: M
     if truth is None:
         first = second = Measured(values={}, faults=dict.fromkeys(METRICS, NO_TRUTH))
     else:
-        first = meter.measure(engine_answers, truth, "engine's metrics")
-        second = meter.measure(reference_answers, truth, "reference's metrics")
+        first, second = meter.measure([engine_answers, reference_answers], truth, "metrics")
     stand_in = reference_as_truth(reference_answers, reference.bboxes)
-    return first, second, meter.measure(engine_answers, stand_in, "engine against reference")
+    (third,) = meter.measure([engine_answers], stand_in, "engine against reference")
+    return first, second, third
 
 
 def _judge(

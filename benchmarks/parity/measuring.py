@@ -3,8 +3,8 @@
 n images.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,35 +39,72 @@ class Meter:
     absent: Mapping[str, str]
     """Why an output is missing from the answers, by output."""
     progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Spent so far, by metric."""
 
-    def measure(self, answers: Predicted, truth: GroundTruth, stage: str) -> Measured:
-        """All metrics that the answers allow; `stage` is what the progress calls it."""
-        found = Measured(values={}, faults={})
-        for output in OUTPUTS:
-            names = [name for name, source in METRIC_OUTPUTS.items() if source == output]
-            if getattr(answers, output) is None:
-                reason = self.absent.get(output, f"the network gives no {output}")
-                found.faults.update(dict.fromkeys(names, reason))
-                continue
-            try:
-                found.values.update(self._of_output(answers, output, truth, stage))
-            except UserError as error:
-                found.faults.update(dict.fromkeys(names, str(error)))
-        return found
+    def measure(
+        self, answers: Sequence[Predicted], truth: GroundTruth, stage: str
+    ) -> list[Measured]:
+        """All metrics that each of several answers allows; the progress calls it `stage`.
 
-    def _of_output(
-        self, answers: Predicted, output: str, truth: GroundTruth, stage: str
-    ) -> dict[str, Values]:
-        """The metrics of one output, a few images at a time so that progress shows."""
-        others = {other: None for other in OUTPUTS if other != output}
-        before, total = OUTPUTS.index(output) * len(truth), len(OUTPUTS) * len(truth)
-        parts = []
+        A few images at a time: progress shows, and what is taken from the truth once for all
+        answers (Z5's pairs) is not kept for thousands of images.
+        """
+        sides = [self._side(given) for given in answers]
         for start in range(0, len(truth), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            some = replace(answers, **{output: getattr(answers, output)[part]}, **others)
-            parts.append(per_image(some, _images(truth, part), self.surface))
-            self.progress(stage, before + min(start + _AT_ONCE, len(truth)), total)
-        return {name: np.concatenate([values[name] for values in parts]) for name in parts[0]}
+            some = _images(truth, part)
+            for side in sides:
+                self._measure_part(side, part, some)
+            self.progress(stage, min(start + _AT_ONCE, len(truth)), len(truth))
+        return [side.measured() for side in sides]
+
+    def _side(self, answers: Predicted) -> "_Side":
+        side = _Side(answers)
+        for output in OUTPUTS:
+            if getattr(answers, output) is None:
+                side.give_up(output, self.absent.get(output, f"the network gives no {output}"))
+        return side
+
+    def _measure_part(self, side: "_Side", part: slice, truth: GroundTruth) -> None:
+        for output in side.outputs():
+            given = getattr(side.answers, output)[part]
+            alone = Predicted(**{**dict.fromkeys(OUTPUTS), output: given})
+            try:
+                found = per_image(alone, truth, self.surface, self.seconds)
+            except UserError as error:
+                side.give_up(output, str(error))
+                continue
+            for name, values in found.items():
+                side.parts[name].append(values)
+
+
+class _Side:
+    """One set of answers on its way to its metrics."""
+
+    def __init__(self, answers: Predicted) -> None:
+        self.answers = answers
+        self.parts: dict[str, list[Values]] = {name: [] for name in METRICS}
+        self.faults: dict[str, str] = {}
+
+    def outputs(self) -> list[str]:
+        """Those that can be measured so far."""
+        given = (METRIC_OUTPUTS[name] for name in METRICS if name not in self.faults)
+        return list(dict.fromkeys(given))
+
+    def give_up(self, output: str, reason: str) -> None:
+        """None of an output's metrics can be measured."""
+        for name, source in METRIC_OUTPUTS.items():
+            if source == output:
+                self.faults[name] = reason
+
+    def measured(self) -> Measured:
+        values = {
+            name: np.concatenate(parts)
+            for name, parts in self.parts.items()
+            if name not in self.faults
+        }
+        return Measured(values=values, faults=self.faults)
 
 
 def compare_metrics(

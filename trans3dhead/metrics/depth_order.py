@@ -10,6 +10,8 @@ frame. A flat prediction (all z equal) has a stated value in both: the share of 
 ground truth's first vertex is not the nearer one, since equal depth counts as that.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -20,18 +22,56 @@ from trans3dhead.data.camera import to_camera
 NEIGHBOURS = 5
 
 
+@dataclass(frozen=True)
+class DepthOrder:
+    """How pairs of the ground truth lie in depth: what predictions are compared with."""
+
+    table: NDArray[np.int16]
+    """[N, 5]: vertex i is paired with each vertex of row i."""
+    behind: NDArray[np.bool_]
+    """[N, 5]: whether i is at least as deep as its partner."""
+
+    def share(self, predicted_z: NDArray[np.floating]) -> float:
+        """Share of pairs that a prediction's depths [N] order alike."""
+        return float(np.mean((predicted_z[:, None] >= predicted_z[self.table]) == self.behind))
+
+
 def z5_published(
     predicted_z: NDArray[np.floating],
     vertices: NDArray[np.floating],
     model_view: NDArray[np.floating],
 ) -> float:
-    """Share of (i, j) ordered alike in depth, by the published table.
+    """Share of (i, j) ordered alike in depth, by the published table, in float32.
+
+    Args:
+        predicted_z: [N] z of the posed prediction.
+        vertices, model_view: of `published_order`.
+
+    Raises:
+        UserError: all vertices of the ground truth coincide.
+    """
+    return published_order(vertices, model_view).share(predicted_z.astype(np.float32))
+
+
+def z5_defined(
+    predicted_z: NDArray[np.floating],
+    vertices: NDArray[np.floating],
+    model_view: NDArray[np.floating],
+) -> float:
+    """Share of (i, j) ordered alike in depth, by each vertex's own 5 nearest neighbours, float64.
+
+    Arguments and errors are those of `z5_published`.
+    """
+    return defined_order(vertices, model_view).share(predicted_z.astype(np.float64))
+
+
+def published_order(vertices: NDArray[np.floating], model_view: NDArray[np.floating]) -> DepthOrder:
+    """The pairs of the published table.
 
     All in float32 like the published code, in the camera's frame: the translation decides which
     distances float32 can still tell apart.
 
     Args:
-        predicted_z: [N] z of the posed prediction.
         vertices: [N, 3] ground truth, model space.
         model_view: [4, 4] of the ground truth.
 
@@ -43,18 +83,13 @@ def z5_published(
     camera = (homogeneous @ model_view.T.astype(np.float32))[:, :3]  # [N, 3]
     # Row i, column j: the i-th nearest vertex to vertex j + 1.
     table = np.argsort(_distances_to_first(camera), axis=0, kind="stable")  # [N, 5]
-    return _agreement(predicted_z.astype(np.float32), -camera[:, 2], table)
+    return _order(-camera[:, 2], table)
 
 
-def z5_defined(
-    predicted_z: NDArray[np.floating],
-    vertices: NDArray[np.floating],
-    model_view: NDArray[np.floating],
-) -> float:
-    """Share of (i, j) ordered alike in depth, by each vertex's own 5 nearest neighbours, float64.
+def defined_order(vertices: NDArray[np.floating], model_view: NDArray[np.floating]) -> DepthOrder:
+    """The pairs of each vertex and its own 5 nearest; otherwise as `published_order`.
 
-    Arguments and errors are those of `z5_published`. Of equally near vertices those count that the
-    k-d tree finds first.
+    Of equally near vertices those count that the k-d tree finds first.
     """
     _check_extent(vertices)
     camera = to_camera(vertices, model_view)
@@ -63,7 +98,7 @@ def z5_defined(
     # Where six others share its place, a vertex may be missing from its own list.
     itself[~itself.any(axis=1), -1] = True
     table = nearest[~itself].reshape(-1, NEIGHBOURS)  # [N, 5]
-    return _agreement(predicted_z.astype(np.float64), -camera[:, 2], table)
+    return _order(-camera[:, 2], table)
 
 
 def _distances_to_first(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,13 +114,9 @@ def _distances_to_first(points: NDArray[np.float32]) -> NDArray[np.float32]:
     return distances
 
 
-def _agreement(
-    predicted_z: NDArray[np.floating], true_z: NDArray[np.floating], table: NDArray[np.integer]
-) -> float:
-    """Share of (i, j) where (true_i >= true_table[i, j]) equals (pred_i >= pred_table[i, j])."""
-    true_order = true_z[:, None] >= true_z[table]
-    predicted_order = predicted_z[:, None] >= predicted_z[table]
-    return float(np.mean(true_order == predicted_order))
+def _order(true_z: NDArray[np.floating], table: NDArray[np.integer]) -> DepthOrder:
+    assert len(table) <= np.iinfo(np.int16).max
+    return DepthOrder(table.astype(np.int16), true_z[:, None] >= true_z[table])
 
 
 def _check_extent(vertices: NDArray[np.floating]) -> None:

@@ -4,8 +4,9 @@ n images, V vertices. Degenerate input never becomes a silent NaN: it is a UserE
 item, the metric and the cause, or a value that the metric's docstring states.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from engines.errors import UserError
 from trans3dhead.data.camera import to_camera
 from trans3dhead.head.surface import LANDMARK_COUNT, VERTEX_COUNT, HeadSurface
 from trans3dhead.metrics.chamfer import chamfer
-from trans3dhead.metrics.depth_order import z5_defined, z5_published
+from trans3dhead.metrics.depth_order import DepthOrder, defined_order, published_order
 from trans3dhead.metrics.landmarks import nme
 from trans3dhead.metrics.pose import pose_error
 from trans3dhead.metrics.table import METRICS
@@ -48,6 +49,11 @@ class GroundTruth:
     """[n, V, 3] model space, metres."""
     item_ids: tuple[str, ...] | None = None
     """Names for errors; positions where there are none."""
+    orders: dict[tuple[str, int], DepthOrder] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Z5's pairs by metric and image, once they were needed: most of its work, and the same for
+    every prediction. 110 KB an image."""
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -80,12 +86,13 @@ class _Measure:
 
 
 def _z5(
-    take: Callable[[Array, Array, Array], float],
+    name: str, dtype: type[np.floating], order: Callable[[Array, Array], DepthOrder]
 ) -> Callable[[Array, GroundTruth, int, HeadSurface], float]:
     def z5(predicted: Array, truth: GroundTruth, index: int, head: HeadSurface) -> float:
-        subset = head.subset_head_with_ears
-        true = truth.vertices[index][subset]
-        return take(predicted[subset, 2], true, truth.model_view[index])
+        subset, key = head.subset_head_with_ears, (name, index)
+        if key not in truth.orders:
+            truth.orders[key] = order(truth.vertices[index][subset], truth.model_view[index])
+        return truth.orders[key].share(predicted[subset, 2].astype(dtype))
 
     return z5
 
@@ -103,8 +110,12 @@ _MEASURES = {
         ("landmarks", "bbox"),
         lambda predicted, truth, i, _: nme(predicted, truth.landmarks[i], truth.bbox[i]),
     ),
-    "z5_published": _Measure("vertices", ("vertices", "model_view"), _z5(z5_published)),
-    "z5_defined": _Measure("vertices", ("vertices", "model_view"), _z5(z5_defined)),
+    "z5_published": _Measure(
+        "vertices", ("vertices", "model_view"), _z5("z5_published", np.float32, published_order)
+    ),
+    "z5_defined": _Measure(
+        "vertices", ("vertices", "model_view"), _z5("z5_defined", np.float64, defined_order)
+    ),
     "chamfer": _Measure("vertices", ("vertices", "model_view"), _chamfer),
     "pose_error": _Measure(
         "rotation",
@@ -125,7 +136,10 @@ def not_computable(predicted: Predicted) -> dict[str, str]:
 
 
 def per_image(
-    predicted: Predicted, truth: GroundTruth, head: HeadSurface
+    predicted: Predicted,
+    truth: GroundTruth,
+    head: HeadSurface,
+    seconds: dict[str, float] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """The metrics of n images.
 
@@ -133,6 +147,7 @@ def per_image(
         predicted: what was answered.
         truth: what is right, in the same order.
         head: landmarks and subsets of the mesh that both have.
+        seconds: the time each metric took is added here.
 
     Returns:
         Metric of METRICS to [n] float64, finite. Those of `not_computable` are absent.
@@ -146,15 +161,18 @@ def per_image(
         answers = getattr(predicted, measure.predicted)
         if answers is None:
             continue
+        start = time.perf_counter()
         _check(f"predicted {measure.predicted}", answers, measure.predicted, name, truth)
-        for field in measure.true:
-            _check(f"true {field}", getattr(truth, field), field, name, truth)
+        for true in measure.true:
+            _check(f"true {true}", getattr(truth, true), true, name, truth)
         values[name] = np.empty(len(truth), np.float64)
         for i, answer in enumerate(answers):
             try:
                 values[name][i] = measure.take(answer, truth, i, head)
             except UserError as error:
                 raise UserError(f"{truth.name(i)}, {METRICS[name].label}: {error}") from error
+        if seconds is not None:
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
     return values
 
 
