@@ -20,8 +20,7 @@ from engines.errors import UserError
 from engines.runtime import Engine
 from trans3dhead.data.crop import CropTransform, crop_box, crop_image
 from trans3dhead.data.dad3dheads import HeadDataset, landmark_labels
-from trans3dhead.head.layout import to_full
-from trans3dhead.head.model import HeadModel
+from trans3dhead.head.model import posed_vertices
 from trans3dhead.head.surface import HeadSurface
 from trans3dhead.metrics import METRICS, GroundTruth, Predicted, not_computable, per_image
 
@@ -192,7 +191,7 @@ class _Batch:
         landmarks = answers.get("landmarks")
         return Predicted(
             landmarks=None if landmarks is None else self._to_full(landmarks),
-            vertices=_posed_vertices(answers, head),
+            vertices=posed_vertices(answers, head),
             rotation=answers["rotation"],
         )
 
@@ -231,14 +230,6 @@ def _read(dataset: HeadDataset, indices: range, size: int, head: HeadSurface) ->
         item_ids=tuple(item.item_id for item in items),
     )
     return _Batch(np.stack(crops), transforms, truth)
-
-
-def _posed_vertices(answers: Mapping[str, NDArray[Any]], head: HeadSurface) -> NDArray[np.floating]:
-    """[B, V, 3] posed metres: the graph's own, or the head model's from the parameters."""
-    if "vertices" in answers:
-        return answers["vertices"]
-    assert isinstance(head, HeadModel)
-    return head.posed_vertices(to_full(answers["params"]))
 
 
 def _by_attribute(

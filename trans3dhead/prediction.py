@@ -1,17 +1,17 @@
-"""From a photo and a box to a head, through a built engine. No torch is needed.
+"""From a photo and boxes to heads, through a built engine. No torch is needed.
 
-predictor = Predictor.open(Path("bundle/engines/onnxruntime-fp32"))
-prediction = predictor(image, bbox)          # image: [H, W, 3] uint8 RGB, never BGR
+with Predictor.open(Path("bundle/engines/onnxruntime-fp32")) as predictor:
+    prediction = predictor(image, bbox)          # image: [H, W, 3] uint8 RGB, never BGR
 prediction.save_obj(Path("head.obj"))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.batching import infer_all
 from engines.bundle import Bundle
@@ -19,80 +19,37 @@ from engines.errors import UserError
 from engines.runtime import Engine, bundle_of, open_engine
 from trans3dhead.data.crop import BBox, CropTransform, crop_box, crop_image
 from trans3dhead.head.layout import to_full
-from trans3dhead.head.model import HeadModel, project
-from trans3dhead.head.rotation import euler_degrees
+from trans3dhead.head.model import HeadModel, posed_vertices, project
 from trans3dhead.head.source import head_by_identity
 from trans3dhead.head.surface import HeadSurface
+from trans3dhead.outputs.prediction import Prediction
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """One head of one photo. Pixels are those of the full image, x right and y down."""
+@dataclass(frozen=True)
+class HeadCrop:
+    """What the network sees of one head."""
 
     bbox: BBox
-    """(x, y, w, h) that was asked for."""
-    crop: CropTransform
-    """Where the network's crop lies in the image."""
-    landmarks: np.ndarray | None
-    """[68, 2] float64 pixels, from the landmark branch; None for single-task networks."""
-    params: np.ndarray
-    """[413] float32: shape, expression, jaw, rotation, translation, scale (SPEC 3)."""
-    rotation: np.ndarray
-    """[3, 3] float32, model space to image axes."""
-    vertices: np.ndarray
-    """[5023, 3] float32 posed metres in image axes."""
-    projected: np.ndarray
-    """[5023, 2] float64 pixels of the vertices."""
-    surface: HeadSurface
-    """Triangles, landmark definitions and colours of the head model."""
-
-    @cached_property
-    def pose(self) -> dict[str, float]:
-        """Pitch (up), yaw (to the image's left) and roll (clockwise), in degrees."""
-        angles = euler_degrees(self.rotation.astype(np.float64))
-        return dict(zip(("pitch", "yaw", "roll"), angles.tolist(), strict=True))
-
-    @cached_property
-    def mesh_landmarks(self) -> np.ndarray:
-        """The 68 landmarks of the projected mesh, [68, 2] float64 pixels: the 3D branch's own."""
-        return self.surface.landmarks68(self.projected[None])[0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values: all but the mesh."""
-        landmarks = None if self.landmarks is None else self.landmarks.tolist()
-        return {
-            "bbox_xywh": list(self.bbox),
-            "landmarks_xy_pixels": landmarks,
-            "mesh_landmarks_xy_pixels": self.mesh_landmarks.tolist(),
-            "pose_degrees": self.pose,
-            "rotation": self.rotation.tolist(),
-            "params": self.params.tolist(),
-        }
-
-    def save_obj(self, path: Path) -> None:
-        """Write the coloured mesh; see `meshfile.save_mesh` for its axes."""
-        from trans3dhead.meshfile import save_mesh
-
-        save_mesh(path, self.vertices, self.surface.faces, self.surface.colors)
-
-    def draw(self, image: np.ndarray) -> np.ndarray:
-        """The image [H, W, 3] uint8 RGB with mesh, pose and landmarks over it, as a new array."""
-        from trans3dhead.drawing import draw_landmarks, draw_mesh, draw_pose
-
-        surface = self.surface
-        drawn = draw_mesh(image, self.projected, self.vertices, surface.faces, surface.colors)
-        nose = self.mesh_landmarks[30]
-        drawn = draw_pose(drawn, self.rotation, nose, length=0.4 * min(self.bbox[2:]))
-        points = self.mesh_landmarks if self.landmarks is None else self.landmarks
-        return draw_landmarks(drawn, points)
+    """(x, y, w, h) around the head, pixels of the photo."""
+    pixels: NDArray[np.uint8]
+    """[S, S, 3] RGB."""
+    transform: CropTransform
+    """Where it lies in the photo."""
 
 
 class Predictor:
-    """An opened engine with the head model its answers are about."""
+    """An opened engine with the head model its answers are about.
 
-    def __init__(self, engine: Engine, head: HeadSurface) -> None:
+    `predict` does all of it; `crop`, `infer` and `assemble` are its three steps, for a program that
+    lets them overlap. The steps other than `infer` may run in any thread.
+    """
+
+    def __init__(
+        self, engine: Engine, head: HeadSurface, subsets: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         self.engine = engine
         self.head = head
+        self.subsets = subsets or {}
 
     @classmethod
     def open(cls, folder: Path, *, head: Path | None = None, threads: int | None = None) -> Self:
@@ -110,40 +67,60 @@ class Predictor:
         engine = open_engine(folder, threads=threads)
         return cls(engine, head_of(Bundle.open(bundle_of(folder)), head))
 
-    def __call__(self, image: np.ndarray, bbox: BBox) -> Prediction:
+    def __call__(self, image: NDArray[np.uint8], bbox: BBox) -> Prediction:
         """The head inside a box; see `predict`."""
         return self.predict(image, [bbox])[0]
 
-    def predict(self, image: np.ndarray, bboxes: Sequence[BBox]) -> list[Prediction]:
+    def predict(self, image: NDArray[np.uint8], bboxes: Sequence[BBox]) -> list[Prediction]:
         """The heads inside boxes, in their order.
 
         Args:
             image: [H, W, 3] uint8 RGB, upright.
             bboxes: (x, y, w, h) around whole heads, pixels. The 3D branch suffers from tight
                 boxes: the crop adds 10 % on every side.
+
+        Raises:
+            UserError: the image is of another kind, or a box does not meet it.
         """
+        if not len(bboxes):
+            return []
+        crops = [self.crop(image, bbox) for bbox in bboxes]
+        return self.assemble(crops, self.infer(crops))
+
+    def crop(self, image: NDArray[np.uint8], bbox: BBox) -> HeadCrop:
+        """Step 1: cut a head out of its photo [H, W, 3] uint8 RGB."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise UserError(
                 f"the image came as {image.dtype} {list(image.shape)}; "
                 "expected uint8 [H, W, 3] RGB; read it with trans3dhead.data.images.read_rgb"
             )
         size = self.engine.contract.image.size
-        pairs = [crop_image(image, crop_box(box, image.shape[:2]), size) for box in bboxes]
-        answers = infer_all(self.engine, np.stack([crop for crop, _ in pairs]))
-        vertices, projected = self._mesh(answers, size)
+        pixels, transform = crop_image(image, crop_box(bbox, image.shape[:2]), size)
+        return HeadCrop(bbox, pixels, transform)
+
+    def infer(self, crops: Sequence[HeadCrop]) -> dict[str, NDArray[Any]]:
+        """Step 2: the engine's answers to crops, of one photo or of many, by output name."""
+        return infer_all(self.engine, np.stack([crop.pixels for crop in crops]))
+
+    def assemble(
+        self, crops: Sequence[HeadCrop], answers: Mapping[str, NDArray[Any]]
+    ) -> list[Prediction]:
+        """Step 3: a prediction of each crop, in the pixels of its photo."""
+        vertices, projected = self._mesh(answers)
         landmarks = answers.get("landmarks")
         return [
             Prediction(
-                bbox=bbox,
-                crop=crop,
-                landmarks=None if landmarks is None else crop.to_full(landmarks[i]),
+                bbox=crop.bbox,
+                crop=crop.transform,
+                landmarks=None if landmarks is None else crop.transform.to_full(landmarks[i]),
                 params=to_full(answers["params"][i]),
                 rotation=answers["rotation"][i],
                 vertices=vertices[i],
-                projected=crop.to_full(projected[i]),
+                projected=crop.transform.to_full(projected[i]),
                 surface=self.head,
+                subsets=self.subsets,
             )
-            for i, (bbox, (_, crop)) in enumerate(zip(bboxes, pairs, strict=True))
+            for i, crop in enumerate(crops)
         ]
 
     def close(self) -> None:
@@ -156,14 +133,13 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mesh(self, answers: dict[str, np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
+    def _mesh(self, answers: Mapping[str, NDArray[Any]]) -> tuple[np.ndarray, np.ndarray]:
         """Posed vertices [B, V, 3] and crop pixels [B, V, 2]: the graph's own, or the head's."""
-        if "vertices" in answers:
-            return answers["vertices"], answers["projected"]
-        assert isinstance(self.head, HeadModel)  # head_of sees to it
-        params = to_full(answers["params"])
-        vertices = self.head.posed_vertices(params)
-        return vertices, project(vertices, params, size)
+        vertices = posed_vertices(answers, self.head)
+        if "projected" in answers:
+            return vertices, answers["projected"]
+        size = self.engine.contract.image.size
+        return vertices, project(vertices, to_full(answers["params"]), size)
 
 
 def head_of(bundle: Bundle, folder: Path | None) -> HeadSurface:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from engines.bundle import Bundle, Reference
 from engines.errors import ContractError, UserError
 from trans3dhead.data.crop import CropTransform
-from trans3dhead.head.layout import to_full
-from trans3dhead.head.model import HeadModel
+from trans3dhead.head.model import HeadModel, posed_vertices
 from trans3dhead.head.surface import HeadSurface
 from trans3dhead.metrics import GroundTruth, Predicted
 from trans3dhead.prediction import head_of
@@ -78,10 +77,11 @@ class Mesh:
         """Posed vertices [n, V, 3] of params [n, P]; None without a basis."""
         if self.model is None:
             return None
-        full, parts = to_full(params), []
-        for start in range(0, len(full), _HEADS_AT_ONCE):
-            parts.append(self.model.posed_vertices(full[start : start + _HEADS_AT_ONCE]))
-            progress(stage, min(start + _HEADS_AT_ONCE, len(full)), len(full))
+        parts = []
+        for start in range(0, len(params), _HEADS_AT_ONCE):
+            chunk = params[start : start + _HEADS_AT_ONCE]
+            parts.append(posed_vertices({"params": chunk}, self.model))
+            progress(stage, start + len(chunk), len(params))
         return np.concatenate(parts)
 
 

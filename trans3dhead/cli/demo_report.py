@@ -20,7 +20,7 @@ from engines.manifest import Manifest
 from trans3dhead.cli.common import Step
 from trans3dhead.evaluation import Evaluation
 from trans3dhead.metrics import METRICS
-from trans3dhead.prediction import Prediction
+from trans3dhead.outputs.prediction import Prediction
 
 AVERAGE_FACE = "average face"
 PICTURE = 192

@@ -39,6 +39,7 @@ def run(options: Options) -> Outcome:
 
     from engines.files import write_whole
     from trans3dhead.data.images import read_rgb
+    from trans3dhead.outputs import record
     from trans3dhead.prediction import Predictor
 
     image = read_rgb(options.photo)
@@ -48,7 +49,7 @@ def run(options: Options) -> Outcome:
         "photo": options.photo.name,
         "image_height_width": list(image.shape[:2]),
         "color_order": "RGB",
-        **prediction.to_dict(),
+        **record(prediction),
     }
     stem = options.out / options.photo.stem
     drawn = cv2.cvtColor(prediction.draw(image), cv2.COLOR_RGB2BGR)

@@ -4,13 +4,15 @@ Letters: B batch, V = 5023 vertices, K = 409 rows of the basis (300 shape, 100 e
 Model space: metres, x to the subject's left, y up, z out of the face. Posed space: image axes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trans3dhead.head.layout import LAYOUT_413
+from trans3dhead.head.layout import LAYOUT_413, to_full
 from trans3dhead.head.rotation import rodrigues, rotation_from_six_d
 from trans3dhead.head.surface import (
     VERTEX_COUNT,
@@ -127,3 +129,16 @@ def project(posed: np.ndarray, params: np.ndarray, size: int) -> np.ndarray:
     scale = np.maximum(params[:, None, LAYOUT_413.scale] + 1, 1e-8)  # [B, 1, 1]
     shift = params[:, None, LAYOUT_413.translation][..., :2]  # [B, 1, 2]
     return (scale * posed[..., :2] + shift + 1) * (size / 2)
+
+
+def posed_vertices(answers: Mapping[str, NDArray[Any]], head: HeadSurface) -> NDArray[Any]:
+    """Posed vertices [B, V, 3], metres in image axes, of a network's or an engine's answers.
+
+    Args:
+        answers: "vertices" [B, V, 3] where the graph gives them, "params" [B, 60 | 160 | 413].
+        head: a HeadModel, unless the graph gives vertices.
+    """
+    if "vertices" in answers:
+        return answers["vertices"]
+    assert isinstance(head, HeadModel), "without its basis a head model has no vertices"
+    return head.posed_vertices(to_full(answers["params"]))

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trans3dhead.head.model import HeadModel
-from trans3dhead.synth.surface import Field, MeshNormals, Shadows, Vectors, unit
+from trans3dhead.mesh.normals import MeshNormals, Vectors, unit
+from trans3dhead.synth.surface import Field, Shadows
 
 CHIN, NOSE_TIP = 8, 30
 TEMPLES, EYES, MOUTH_CORNERS = (0, 16), slice(36, 48), (48, 54)

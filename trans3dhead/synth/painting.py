@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trans3dhead.head.model import HeadModel
+from trans3dhead.mesh.normals import Vectors, unit
+from trans3dhead.mesh.rasterise import rasterise
 from trans3dhead.synth.anatomy import Anatomy, smooth_step
 from trans3dhead.synth.canvas import Canvas, linear, shown
-from trans3dhead.synth.rasterise import rasterise
 from trans3dhead.synth.scene import Lamp, Light, Looks
-from trans3dhead.synth.surface import Field, Vectors, unit
+from trans3dhead.synth.surface import Field
 
 IRIS_ANGLE, PUPIL_ANGLE = 0.52, 0.2  # radians from the eye's axis
 SCLERA = (0.86, 0.84, 0.81)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trans3dhead.synth.rasterise import rasterise
+from trans3dhead.mesh.rasterise import rasterise
 
 
 def slow_raster(

@@ -9,7 +9,7 @@ import trimesh
 from engines.errors import UserError
 from trans3dhead.head.builtin import builtin_head
 from trans3dhead.head.layout import LAYOUT_413, prior
-from trans3dhead.meshfile import MESH_SUFFIXES, save_mesh
+from trans3dhead.outputs.mesh_files import MESH_SUFFIXES, save_mesh
 
 
 @pytest.mark.parametrize("suffix", MESH_SUFFIXES)
