@@ -32,13 +32,20 @@ TOLERANCES: dict[Precision, dict[str, float]] = {
         "vertices": 1e-5,
         "projected": 1e-2,
     },
-    # Enough to catch a wrong graph; whether half is good enough is for `verify` to judge.
+    # Enough to catch a wrong graph; whether its precision is good enough is for `verify` to judge.
     "float16": {
         "landmarks": 2.0,
         "params": 0.1,
         "rotation": 0.02,
         "vertices": 2e-3,
         "projected": 2.0,
+    },
+    "bfloat16": {
+        "landmarks": 8.0,
+        "params": 0.4,
+        "rotation": 0.08,
+        "vertices": 8e-3,
+        "projected": 8.0,
     },
 }
 """Largest difference from eager float32, in each output's unit (contract)."""

@@ -17,6 +17,14 @@ TYPES: dict[Precision, ir.DataType] = {
 }
 
 
+WEIGHT = 1
+"""Which input of a convolution it is."""
+WITHOUT_BFLOAT16 = ("Conv", "MaxPool")
+"""Operators that take no bfloat16 up to opset 21. TensorRT's parser takes it all the same, but the
+full check of ONNX and ONNX Runtime refuse such a graph. So these compute in float32 between values
+rounded to bfloat16, with rounded weights: the arithmetic of a bfloat16 unit, if not its speed."""
+
+
 def lower(model: ir.Model, recipe: Recipe) -> ir.Model:
     """A copy of a float32 graph, typed and with QAMem in the form that the recipe says.
 
@@ -33,6 +41,12 @@ def lower(model: ir.Model, recipe: Recipe) -> ir.Model:
         if node.op_type == "Cast":  # its output's type is its own business
             continue
         wanted = recipe.type_of(module_of(node))
+        if wanted == "bfloat16" and node.op_type in WITHOUT_BFLOAT16:
+            wanted = "float32"
+            for index in range(1 + WEIGHT if node.op_type == "Conv" else 1):
+                value = node.inputs[index]
+                assert value is not None
+                node.replace_input_with(index, border.rounded(value, node))
         for index, value in enumerate(node.inputs):
             if value is not None and value.dtype in TYPES.values():
                 node.replace_input_with(index, border.crossed(value, wanted, node))
@@ -52,7 +66,7 @@ class _Border:
     def __init__(self, graph: ir.Graph, recipe: Recipe) -> None:
         self.graph = graph
         self.recipe = recipe
-        self.converted: dict[tuple[str | None, Precision], ir.Value] = {}
+        self.converted: dict[tuple[str | None, str], ir.Value] = {}
 
     def crossed(self, value: ir.Value, wanted: Precision, consumer: ir.Node) -> ir.Value:
         """The value in the wanted type, for a node."""
@@ -61,29 +75,38 @@ class _Border:
         key = (value.name, wanted)
         if key not in self.converted:
             if value.is_initializer():
-                self.converted[key] = self._constant(value, wanted)
+                self.converted[key] = self._constant(value, wanted, wanted)
             else:
                 cast = _cast(value, wanted, f"{value.name}:{wanted}")
                 self.graph.insert_before(consumer, cast)
                 self.converted[key] = cast.outputs[0]
         return self.converted[key]
 
-    def _constant(self, value: ir.Value, wanted: Precision) -> ir.Value:
+    def rounded(self, value: ir.Value, consumer: ir.Node) -> ir.Value:
+        """The value rounded to bfloat16; a constant is kept in float32."""
+        if not value.is_initializer():
+            return self.crossed(value, "bfloat16", consumer)
+        key = (value.name, "rounded")
+        if key not in self.converted:
+            self.converted[key] = self._constant(value, "bfloat16", "float32")
+        return self.converted[key]
+
+    def _constant(self, value: ir.Value, rounded: Precision, stored: Precision) -> ir.Value:
         assert value.const_value is not None
         numbers = value.const_value.numpy()
         with np.errstate(over="ignore"):  # looked at below
-            rounded = numbers.astype(_numpy_type(wanted))
-        if not np.isfinite(rounded.astype(np.float32)).all():
+            kept = numbers.astype(_numpy_type(rounded)).astype(_numpy_type(stored))
+        if not np.isfinite(kept.astype(np.float32)).all():
             raise UserError(
                 f"recipe {self.recipe.name}: {value.name} reaches {np.abs(numbers).max():.3g}, "
-                f"beyond {wanted}; expected weights that fit; keep that module in float32"
+                f"beyond {rounded}; expected weights that fit; keep that module in float32"
             )
-        name = f"{value.name}:{wanted}"
+        name = f"{value.name}:{rounded}"
         constant = ir.Value(
             name=name,
             shape=value.shape,
-            type=ir.TensorType(TYPES[wanted]),
-            const_value=ir.tensor(rounded, name=name),
+            type=ir.TensorType(TYPES[stored]),
+            const_value=ir.tensor(kept, name=name),
         )
         self.graph.register_initializer(constant)
         return constant

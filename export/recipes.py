@@ -62,6 +62,8 @@ RECIPES = {
         Recipe(name="fp32", qamem="conv"),
         Recipe(name="fp16", precision="float16", lowered=BACKBONE + DECODERS, kept=ANSWERS),
         Recipe(name="fp16-backbone", precision="float16", lowered=BACKBONE),
+        # its convolutions are float32 between bfloat16 values: see `lowering.WITHOUT_BFLOAT16`
+        Recipe(name="bf16", precision="bfloat16", lowered=BACKBONE + DECODERS, kept=ANSWERS),
     )
 }
 

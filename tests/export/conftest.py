@@ -80,7 +80,7 @@ def mesh_bundle(
             checkpoint,
             tmp_path_factory.mktemp("mesh") / "bundle",
             variant="mesh",
-            recipes=("fp32", "fp16", "fp16-backbone"),
+            recipes=("fp32", "fp16", "fp16-backbone", "bf16"),
             batch=None,
             count=5,
         )

@@ -12,6 +12,7 @@ from engines.contract import Contract
 from export import checks
 from export.checks import Candidate, CheckError, check_graphs, form_faults
 from export.exporting import ExportReport
+from export.recipes import RECIPES
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def scale(path: Path, name: str, factor: float) -> None:
 
 
 def test_honest_graphs_pass(mesh_bundle: ExportReport) -> None:
-    assert set(mesh_bundle.differences) == {"fp32", "fp16", "fp16-backbone"}
+    assert set(mesh_bundle.differences) == set(RECIPES)
     found = mesh_bundle.differences["fp32"]
     assert set(found) == {"landmarks", "params", "rotation", "vertices", "projected"}
     assert all(found[name] <= checks.TOLERANCES["float32"][name] for name in found)

@@ -32,6 +32,7 @@ def test_a_bundle_is_whole_and_says_what_it_is(mesh_bundle: ExportReport, head: 
         "fp32.onnx",
         "fp16.onnx",
         "fp16-backbone.onnx",
+        "bf16.onnx",
         "head.npz",
         "reference.npz",
     }

@@ -1,16 +1,19 @@
 from dataclasses import replace
 from typing import get_args
 
+import ml_dtypes
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
+from engines.emulation import emulate
 from engines.errors import UserError
 from engines.onnxruntime_session import create_session, run_session
 from engines.precision import low_share, onnx_products
 from export.checks import TOLERANCES
 from export.deployed import Deployed
-from export.graph import module_of, trace
+from export.graph import MAX_OPSET, module_of, trace
 from export.lowering import lower
 from export.recipes import RECIPES, QAMemForm, Recipe
 from export.reference import eager_answers
@@ -31,6 +34,12 @@ def run(model: ir.Model) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def half(traced: ir.Model) -> ir.Model:
     return lower(traced, RECIPES["fp16"])
+
+
+@pytest.fixture(scope="module")
+def brain(traced: ir.Model) -> ir.Model:
+    """The bf16 recipe's graph."""
+    return lower(traced, RECIPES["bf16"])
 
 
 def test_types_follow_the_modules(half: ir.Model) -> None:
@@ -74,6 +83,56 @@ def test_all_products_but_the_answers_are_in_half(half: ir.Model, traced: ir.Mod
     full = {p.name for p in onnx_products(ir.to_proto(half)) if p.dtype == "float32"}
     assert full and all(name.startswith("mesh") or "regression/" in name for name in full)
     assert low_share(onnx_products(ir.to_proto(traced))) == 0
+
+
+def test_bf16_is_valid_where_convolutions_take_no_bfloat16(brain: ir.Model) -> None:
+    onnx.checker.check_model(ir.to_proto(brain), full_check=True)
+    assert brain.opset_imports[""] <= MAX_OPSET
+    for node in brain.graph:
+        lowered = RECIPES["bf16"].type_of(module_of(node)) == "bfloat16"
+        taken = {v.dtype for v in (*node.inputs, *node.outputs) if v is not None}
+        if node.op_type in ("Conv", "MaxPool"):
+            assert ir.DataType.BFLOAT16 not in taken, node.name
+        elif node.op_type in ("MatMul", "Gemm", "Softmax", "LayerNormalization"):
+            assert (ir.DataType.BFLOAT16 in taken) == lowered, node.name
+
+
+def test_bf16_rounds_what_a_convolution_reads(brain: ir.Model, traced: ir.Model) -> None:
+    convolutions = [node for node in brain.graph if node.op_type == "Conv"]
+    assert convolutions
+    for node in convolutions:
+        source, weight = node.inputs[0], node.inputs[1]
+        assert source is not None and weight is not None and weight.const_value is not None
+        cast = source.producer()
+        assert cast is not None and cast.inputs[0].dtype == ir.DataType.BFLOAT16, node.name
+        values = weight.const_value.numpy()
+        assert (values == values.astype(ml_dtypes.bfloat16)).all(), node.name
+    exact = traced.graph.initializers["backbone.conv1.weight"].const_value
+    stored = brain.graph.initializers["backbone.conv1.weight"].const_value
+    assert exact is not None and stored is not None
+    assert np.abs(exact.numpy() - stored.numpy()).max() > 0
+
+
+def test_bfloat16_constants_are_raw_bytes(brain: ir.Model) -> None:
+    # OpenVINO misreads those in `int32_data`
+    stored = [t for t in ir.to_proto(brain).graph.initializer if t.data_type == 16]
+    assert stored and all(t.raw_data and not t.int32_data for t in stored)
+
+
+def test_emulated_bf16_rounds_more_than_fp16(
+    brain: ir.Model, half: ir.Model, traced: ir.Model
+) -> None:
+    exact = run(lower(traced, RECIPES["fp32"]))
+    moved = {
+        name: float(np.abs(run_emulated(model)["landmarks"] - exact["landmarks"]).max())
+        for name, model in (("fp16", half), ("bf16", brain))
+    }
+    assert 4 * moved["fp16"] < moved["bf16"] < 8
+
+
+def run_emulated(model: ir.Model) -> dict[str, np.ndarray]:
+    graph = emulate(ir.to_proto(model)).SerializeToString()
+    return run_session(create_session(graph, "cpu", threads=1), {"image": IMAGES})
 
 
 def test_both_forms_of_query_aware_memory_answer_the_same(traced: ir.Model) -> None:

@@ -30,8 +30,8 @@ class Options(CommonOptions):
     """params answers with landmarks, parameters and rotation; mesh adds posed vertices (metres)
     and their projection (crop pixels), and so contains the head model's basis."""
     recipes: tuple[str, ...] = ("fp32", "fp16")
-    """Precision recipes, one graph each: fp32, fp16 (backbone and decoders), fp16-backbone, or
-    TOML files of your own."""
+    """Precision recipes, one graph each: fp32, fp16 (backbone and decoders), fp16-backbone, bf16,
+    or TOML files of your own."""
     batch: int | Literal["dynamic"] = 1
     """Images a run takes. A fixed number gives the faster graph; dynamic takes any."""
     qamem: Literal["conv", "matmul"] | None = None
