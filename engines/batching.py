@@ -32,7 +32,7 @@ def infer_all(
     parts: list[dict[str, Array]] = []
     for start in range(0, len(images), step):
         batch = images[start : start + step]
-        missing = _size_for(len(batch), profiles) - len(batch)
+        missing = size_for(len(batch), profiles) - len(batch)
         filled = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
         answers = engine.infer({"image": filled})
         parts.append({name: array[: len(batch)] for name, array in answers.items()})
@@ -40,6 +40,6 @@ def infer_all(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _size_for(count: int, profiles: tuple[BatchProfile, ...]) -> int:
+def size_for(count: int, profiles: tuple[BatchProfile, ...]) -> int:
     """The smallest batch size, at least `count`, that a profile allows."""
     return min(max(count, profile.min) for profile in profiles if count <= profile.max)

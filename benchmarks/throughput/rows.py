@@ -62,7 +62,7 @@ def open_rows(
         raise UserError(f"batch {min(batches)} came; expected at least 1 image; mend --batch")
     with ExitStack() as stack:
         opened = [stack.enter_context(open_engine(folder, threads)) for folder in engines]
-        images = _Images(engines)
+        images = Images(engines)
         sources = [
             _engine_source(name, engine, images, batches, threads)
             for name, engine in zip(_names(engines), opened, strict=True)
@@ -83,7 +83,7 @@ def open_rows(
 def _engine_source(
     name: str,
     engine: Engine,
-    images: "_Images",
+    images: "Images",
     batches: Sequence[int] | None,
     threads: int | None,
 ) -> Source:
@@ -111,7 +111,7 @@ def _engine_source(
 def _torch_source(
     checkpoint: Path,
     head: Path | None,
-    images: "_Images",
+    images: "Images",
     *,
     mesh: bool,
     batches: Sequence[int],
@@ -141,7 +141,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [folder.name if count[folder.name] == 1 else str(folder) for folder in folders]
 
 
-class _Images:
+class Images:
     """Crops to answer: those of the first bundle, repeated; noise where they do not fit."""
 
     def __init__(self, engines: Sequence[Path]) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": Command("verify", "is the engine as good as PyTorch? Judged on the metrics"),
     "bench run": Command("bench_run", "throughput and latency, side by side in one run"),
     "bench compare": Command("bench_compare", "did a row become slower between two runs?"),
+    "bench serve": Command("bench_serve", "latency of a service against its load"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
     "describe": Command("describe", "parameters and arithmetic of a preset"),
     "doctor": Command("doctor", "what this machine has, lacks, and the line that mends it"),
