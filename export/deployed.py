@@ -34,6 +34,7 @@ from trans3dhead.network.config import NetworkConfig
 from trans3dhead.network.decoder import DecoderLayer
 from trans3dhead.network.encoder import EncoderLayer
 from trans3dhead.network.model import Trans3DHead
+from trans3dhead.network.mqinit import MQInit
 from trans3dhead.network.regression import MARR, DirectLandmarks, ParameterHead
 
 KeyValue = tuple[Tensor, Tensor]
@@ -87,15 +88,27 @@ class MemoryProjection(nn.Module):
         return list(zip(parts[:half], parts[half:], strict=True))
 
 
+class PooledQueries(Product):
+    """The first queries, from the mean of the memory's cells."""
+
+    def __init__(self, trained: MQInit, cells: int) -> None:
+        super().__init__(affine(trained.linear))
+        self.cells = cells
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """[B*S, d] -> [B*N, d]."""
+        width = memory.shape[1]
+        pooled = memory.reshape(-1, self.cells, width).mean(dim=1)  # [B, d]
+        return super().forward(pooled).reshape(-1, width)
+
+
 class BranchForm(nn.Module):
     """One task: queries, layers, and the answer."""
 
     def __init__(self, trained: Branch, *, cells: int, answer: nn.Module) -> None:
         super().__init__()
         position = trained.query_position.detach()
-        self.cells = cells
-        self.width = position.shape[1]
-        self.mqinit = Product(affine(trained.mqinit.linear)) if trained.mqinit else None
+        self.mqinit = PooledQueries(trained.mqinit, cells) if trained.mqinit else None
         self.layers = nn.ModuleList(
             DecoderForm(layer, position, constant=index == 0 and trained.mqinit is None)
             for index, layer in enumerate(members(trained.layers, DecoderLayer))
@@ -104,10 +117,7 @@ class BranchForm(nn.Module):
 
     def forward(self, memory: Tensor, pairs: Sequence[KeyValue]) -> Tensor:
         """[B*S, d], a key and value for each layer -> the answer."""
-        x = None
-        if self.mqinit is not None:
-            pooled = memory.reshape(-1, self.cells, self.width).mean(dim=1)  # [B, d]
-            x = self.mqinit(pooled).reshape(-1, self.width)  # [B*N, d]
+        x = None if self.mqinit is None else self.mqinit(memory)
         states = []
         for layer, pair in zip(self.layers, pairs, strict=True):
             x = layer(x, *pair)

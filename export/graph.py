@@ -15,6 +15,7 @@ import torch
 from onnx_ir.passes import common as passes
 
 from export.deployed import Deployed
+from export.modules import module_of
 
 OPSET = 18
 """What torch's exporter translates to without a conversion. TensorRT 10.4 parses up to 20."""
@@ -67,11 +68,6 @@ def tidy(model: ir.Model) -> None:
     made = [value for node in graph for value in node.outputs]
     for value in (*graph.inputs, *graph.initializers.values(), *made):
         value.metadata_props.clear()  # the pass looks at nodes alone
-
-
-def module_of(node: ir.Node) -> str:
-    """Path of the module that a node was traced in; empty for the network itself."""
-    return (node.name or "").rpartition("/")[0]
 
 
 def module_paths(deployed: Deployed) -> list[str]:

@@ -6,8 +6,8 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from engines.errors import UserError
-from export.graph import module_of
-from export.qamem import as_convolutions
+from export.modules import module_of
+from export.qamem import as_convolutions, as_products
 from export.recipes import Precision, Recipe
 
 TYPES: dict[Precision, ir.DataType] = {
@@ -34,8 +34,7 @@ def lower(model: ir.Model, recipe: Recipe) -> ir.Model:
         UserError: a constant does not fit into the lower type.
     """
     lowered = model.clone()
-    if recipe.qamem == "conv":
-        as_convolutions(lowered)
+    (as_convolutions if recipe.qamem == "conv" else as_products)(lowered)
     border = _Border(lowered.graph, recipe)
     for node in list(lowered.graph):
         if node.op_type == "Cast":  # its output's type is its own business

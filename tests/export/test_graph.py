@@ -3,7 +3,8 @@ import onnx_ir as ir
 
 from export.deployed import Deployed
 from export.exporting import ExportReport
-from export.graph import module_of, node_counts
+from export.graph import node_counts
+from export.modules import module_of
 from trans3dhead.head.model import HeadModel
 from trans3dhead.network.config import NetworkConfig
 from trans3dhead.network.model import Trans3DHead

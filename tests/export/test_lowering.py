@@ -13,8 +13,10 @@ from engines.onnxruntime_session import create_session, run_session
 from engines.precision import low_share, onnx_products
 from export.checks import TOLERANCES
 from export.deployed import Deployed
-from export.graph import MAX_OPSET, module_of, trace
+from export.exporting import ExportReport
+from export.graph import MAX_OPSET, trace
 from export.lowering import lower
+from export.modules import module_of
 from export.recipes import RECIPES, QAMemForm, Recipe
 from export.reference import eager_answers
 from trans3dhead.network.model import build_network
@@ -162,6 +164,20 @@ def test_a_fresh_network_takes_both_forms_too() -> None:
         found = run(lower(traced, replace(RECIPES["fp32"], qamem=form)))
         for name in expected:
             assert np.abs(found[name] - expected[name]).max() < TOLERANCES["float32"][name]
+
+
+def test_a_published_float32_graph_gives_every_recipe_that_the_traced_one_gives(
+    traced: ir.Model, mesh_bundle: ExportReport
+) -> None:
+    """Its query-aware memory is a convolution; the recipes in half take the product."""
+    published = ir.load(mesh_bundle.folder / "fp32.onnx")
+    for recipe in (RECIPES["fp16"], RECIPES["fp32"]):
+        found, expected = run(lower(published, recipe)), run(lower(traced, recipe))
+        for name in expected:
+            assert np.array_equal(found[name], expected[name]), (recipe.name, name)
+    again, first = lower(published, RECIPES["fp16"]), lower(traced, RECIPES["fp16"])
+    types = [{v.name: v.dtype for n in model.graph for v in n.outputs} for model in (again, first)]
+    assert types[0] == types[1]
 
 
 def test_the_grouped_convolution_can_be_in_half_too(traced: ir.Model) -> None:
