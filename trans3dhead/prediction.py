@@ -22,6 +22,7 @@ from trans3dhead.head.layout import to_full
 from trans3dhead.head.model import HeadModel, posed_vertices, project
 from trans3dhead.head.source import head_by_identity
 from trans3dhead.head.surface import HeadSurface
+from trans3dhead.outputs.index_files import read_subsets
 from trans3dhead.outputs.prediction import Prediction
 
 
@@ -52,20 +53,30 @@ class Predictor:
         self.subsets = subsets or {}
 
     @classmethod
-    def open(cls, folder: Path, *, head: Path | None = None, threads: int | None = None) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        head: Path | None = None,
+        threads: int | None = None,
+        subsets: Mapping[str, Path] | None = None,
+    ) -> Self:
         """Open an engine folder, BUNDLE/engines/NAME.
 
         Args:
             head: folder of the head model, where the bundle neither holds it nor uses the
                 built-in one.
             threads: of the CPU; the runtime's own choice where None.
+            subsets: vertex subsets to draw, a name to its index file or keypoint folder
+                (`outputs.index_files`), beside those of the head model.
 
         Raises:
             UserError: the engine or its bundle is missing, altered or built elsewhere; the
-                head model is another one.
+                head model is another one; a subset cannot be read.
         """
+        vertices = read_subsets(subsets or {})
         engine = open_engine(folder, threads=threads)
-        return cls(engine, head_of(Bundle.open(bundle_of(folder)), head))
+        return cls(engine, head_of(Bundle.open(bundle_of(folder)), head), vertices)
 
     def __call__(self, image: NDArray[np.uint8], bbox: BBox) -> Prediction:
         """The head inside a box; see `predict`."""

@@ -57,8 +57,8 @@ def lay_over(
     """
     drawn = image.copy()
     flat = drawn.reshape(-1, 3)
-    mixed = opacity * np.clip(colors, 0, 255) + (1 - opacity) * flat[pixels]
-    flat[pixels] = np.rint(mixed)
+    below, above = flat[pixels].astype(np.float32), np.clip(colors, 0, 255).astype(np.float32)
+    flat[pixels] = np.rint(opacity * above + (1 - opacity) * below)
     return drawn
 
 
