@@ -246,7 +246,7 @@ def open_engine(folder: Path, threads: int | None = None) -> Engine:
     manifest = read_manifest(folder)
     bundle = Bundle.open(bundle_of(folder))
     runtime = find_runtime(manifest.runtime)
-    differing = _compare(runtime, bundle, folder, manifest)
+    differing = _misfits(runtime, manifest) + alterations(bundle, folder, manifest)
     if differing:
         command = manifest.build_command(bundle.folder)
         raise ContractError(f"engine {folder}: {'; '.join(differing)}; rebuild: `{command}`")
@@ -262,31 +262,44 @@ def bundle_of(folder: Path) -> Path:
     return folder.parent.parent
 
 
-def _compare(runtime: Runtime, bundle: Bundle, folder: Path, manifest: Manifest) -> list[str]:
-    """What of the manifest does not hold here, in words."""
-    differing = []
-
-    def compare(what: str, built: object, here: object) -> None:
-        if built != here:
-            differing.append(f"{what}: built with {_short(built)}, here {_short(here)}")
-
-    compare("bundle's contract", manifest.contract_sha256, sha256_of(bundle.folder / CONTRACT_FILE))
+def alterations(bundle: Bundle, folder: Path, manifest: Manifest) -> list[str]:
+    """What of an engine's folder and its bundle is not as it was built, in words."""
     graph = f"{manifest.recipe}.onnx"
-    compare(graph, manifest.onnx_sha256, bundle.contract.files.get(graph, "none"))
-    compare(f"{runtime.name} version", manifest.runtime_version, runtime.version())
+    found = hash_files(folder)
+    return _differences(
+        {
+            "bundle's contract": (
+                manifest.contract_sha256,
+                sha256_of(bundle.folder / CONTRACT_FILE),
+            ),
+            graph: (manifest.onnx_sha256, bundle.contract.files.get(graph, "none")),
+        }
+        | {name: (digest, found.get(name, "none")) for name, digest in manifest.files.items()}
+    )
+
+
+def _misfits(runtime: Runtime, manifest: Manifest) -> list[str]:
+    """What of the runtime and the machine is not as the engine was built for, in words."""
+    pairs: dict[str, tuple[str, str]] = {
+        f"{runtime.name} version": (manifest.runtime_version, runtime.version())
+    }
     if runtime.bound_to_gpu(manifest.provider):
         here = this_machine()
         if not manifest.machine.same_gpu(here):
-            compare("GPU", _gpu(manifest.machine), _gpu(here))
-    found = hash_files(folder)
-    for name, digest in manifest.files.items():
-        compare(name, digest, found.get(name, "none"))
-    return differing
+            pairs["GPU"] = (_gpu(manifest.machine), _gpu(here))
+    return _differences(pairs)
 
 
-def _short(value: object) -> str:
+def _differences(pairs: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [
+        f"{what}: built with {_short(built)}, here {_short(here)}"
+        for what, (built, here) in pairs.items()
+        if built != here
+    ]
+
+
+def _short(text: str) -> str:
     """Hashes at the length people compare."""
-    text = str(value)
     return f"{text[:12]}..." if len(text) == 64 else text
 
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "bench compare": Command("bench_compare", "did a row become slower between two runs?"),
     "bench serve": Command("bench_serve", "latency of a service against its load"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
+    "deploy triton": Command("deploy_triton", "engine -> a model of Triton Inference Server"),
     "describe": Command("describe", "parameters and arithmetic of a preset"),
     "doctor": Command("doctor", "what this machine has, lacks, and the line that mends it"),
 }
