@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check --progress-bar off -qq -c constraints/cpu.txt
 MINUTES ?= 60
 
-.PHONY: setup demo test test-slow lint checkpoint gpu-check clean
+.PHONY: setup demo test test-slow lint checkpoint gallery gpu-check clean
 .DELETE_ON_ERROR:
 
 # Two stamps: the demo does not wait for the test tools, and a second run installs nothing.
@@ -47,6 +47,10 @@ test-slow: $(VENV)/.ready-test
 # A full-size trained checkpoint, kept outside git under its configuration's hash.
 checkpoint: $(VENV)/.ready
 	$(BIN)/trans3dhead train --preset paper-hour --synthetic 3000 --minutes $(MINUTES) --out checkpoints
+
+# The pictures of docs/outputs.md, read by the engine that `make demo` left.
+gallery: $(VENV)/.ready
+	$(BIN)/python docs/make_gallery.py --engine demo/mesh/engines/onnxruntime-fp32
 
 # On a machine with an NVIDIA GPU.
 gpu-check: $(VENV)/.ready-test
