@@ -5,6 +5,7 @@ n images, V vertices, S side of the crop.
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from trans3dhead.metrics import METRICS
 
 SCHEMA = 1
 """Of the JSON; raised when a field changes its meaning."""
+REPORT_SCHEMA = Path(__file__).with_name("report.schema.json")
+"""What the JSON holds, as a JSON Schema."""
 PRINTED = ("nme", "z5_published", "chamfer", "pose_error")
 """Metrics whose digits the paper prints."""
 COUNTED: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "not measured")
