@@ -41,6 +41,7 @@ class CropPredictor(Protocol):
         Returns:
             params [B, P] and rotation [B, 3, 3]; landmarks [B, 68, 2] crop pixels unless the
             network is single-task; vertices [B, V, 3] posed metres where a graph gives them.
+            A foreign model may leave out any.
         """
 
 
@@ -191,8 +192,10 @@ class _Batch:
         landmarks = answers.get("landmarks")
         return Predicted(
             landmarks=None if landmarks is None else self._to_full(landmarks),
-            vertices=posed_vertices(answers, head),
-            rotation=answers["rotation"],
+            vertices=posed_vertices(answers, head)
+            if "vertices" in answers or "params" in answers
+            else None,
+            rotation=answers.get("rotation"),
         )
 
     def always(self, answer: ConstantAnswer) -> Predicted:

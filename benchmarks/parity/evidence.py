@@ -33,7 +33,7 @@ def gather(
     ranking = next((largest[name] for name in RANKED_BY if name in largest), None)
     worst = np.argsort(-ranking, kind="stable")[:WORST] if ranking is not None else np.arange(0)
     points = None
-    if "landmarks" in expected and len(worst):
+    if "landmarks" in answers and len(worst):
         points = expected["landmarks"][worst], answers["landmarks"][worst]
     head, error = None, None
     if any(quantity.output == "vertices" for quantity in moved):

@@ -47,6 +47,7 @@ from trans3dhead.metrics import METRICS
 
 NO_TRUTH = "the bundle's reference holds no ground truth"
 NOT_FINITE = "an output holds NaN or infinity"
+FOREIGN = "a foreign model promises nothing: its precision is what its adapter says"
 
 
 def verify(
@@ -104,7 +105,7 @@ def judge_engine(
     """Judge an opened engine; `name` is what the report calls it, the rest as in `verify`."""
     clock = _Clock()
     manifest = engine.manifest
-    recipe = bundle.contract.recipes[manifest.recipe]
+    recipe = engine.contract.recipes[manifest.recipe]
     allowed = margins_of(manifest.recipe, recipe, margins)
     reference = yardstick.reference
     with clock("inference"):
@@ -115,7 +116,11 @@ def judge_engine(
     expected = reference.outputs()
     check_same_outputs(answers, expected, yardstick.source)
     tensors = [compare(output, answers[output], expected[output]) for output in answers]
-    gates = [precision_gate(recipe, manifest.effective), *map(finite_gate, tensors)]
+    if manifest.recipe in bundle.contract.recipes:
+        precision = precision_gate(recipe, manifest.effective)
+    else:
+        precision = not_measured("engine", "precision", "", FOREIGN)
+    gates = [precision, *map(finite_gate, tensors)]
     moved: list[Quantity] = []
     batches: BatchFacts | None = None
     if all(tensor.finite for tensor in tensors):
@@ -156,6 +161,8 @@ def _add_vertices(
     """Compute the vertices a params graph leaves out; what is absent still, and why."""
     if "vertices" in answers:
         return {}
+    if "params" not in answers:
+        return {"vertices": "the model gives neither vertices nor parameters"}
     for outputs, stage in ((answers, "engine's meshes"), (expected, "reference's meshes")):
         vertices = mesh.vertices(outputs["params"], progress, stage)
         if vertices is None:

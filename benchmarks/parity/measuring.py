@@ -29,6 +29,8 @@ class Measured:
 
     values: dict[str, Values]
     faults: dict[str, str]
+    absent: frozenset[str] = frozenset()
+    """Those of `faults` whose output was never given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,9 @@ class _Side:
             for name, parts in self.parts.items()
             if name not in self.faults
         }
-        return Measured(values=values, faults=self.faults)
+        given = [getattr(self.answers, METRIC_OUTPUTS[name]) is not None for name in METRICS]
+        absent = frozenset(name for name, there in zip(METRICS, given, strict=True) if not there)
+        return Measured(values=values, faults=self.faults, absent=absent)
 
 
 def compare_metrics(
@@ -112,7 +116,8 @@ def compare_metrics(
 ) -> tuple[list[Gate], list[MetricRow]]:
     """Gate and table row of every metric.
 
-    A metric that only the engine's answers do not allow (a mesh fallen to one point) fails.
+    A metric that only the engine's answers do not allow (a mesh fallen to one point) fails; one
+    whose output it never gives is not measured.
     """
     gates, rows = [], []
     for name, metric in METRICS.items():
@@ -129,13 +134,13 @@ def compare_metrics(
                 interval=gate.interval,
                 against_reference=moved,
             )
-        elif name in reference.values:
+        elif name in reference.values and name not in engine.absent:
             reason = engine.faults[name]
             gate = replace(not_measured(output, name, metric.unit, reason), verdict="fail")
             mean = float(reference.values[name].mean())
             row = MetricRow(metric=name, reference=mean, reason=reason)
         else:
-            reason = reference.faults[name]
+            reason = reference.faults.get(name) or engine.faults[name]
             gate = not_measured(output, name, metric.unit, reason)
             row = MetricRow(metric=name, against_reference=moved, reason=reason)
         gates.append(gate)

@@ -98,7 +98,7 @@ def predicted(outputs: Mapping[str, Array], crops: Array) -> Predicted:
             [crop.to_full(points) for crop, points in zip(transforms, landmarks, strict=True)]
         )
     return Predicted(
-        landmarks=landmarks, vertices=outputs.get("vertices"), rotation=outputs["rotation"]
+        landmarks=landmarks, vertices=outputs.get("vertices"), rotation=outputs.get("rotation")
     )
 
 

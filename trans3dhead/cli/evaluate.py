@@ -27,7 +27,7 @@ class Options(CommonOptions):
     """
 
     model: tyro.conf.Positional[Path]
-    """Checkpoint file, or engine folder BUNDLE/engines/NAME."""
+    """Checkpoint file, engine folder BUNDLE/engines/NAME, or with --adapter a foreign model."""
     data: Path
     """Folder that holds DAD-3DHeadsDataset, as `trans3dhead synth` writes it."""
     split: str = "val"
@@ -37,6 +37,9 @@ class Options(CommonOptions):
     it."""
     limit: int | None = None
     """Measure the first so many items alone."""
+    adapter: Path | None = None
+    """TOML file that says what a foreign ONNX or TorchScript model takes and gives
+    (docs/foreign.md)."""
     threads: int | None = None
     """CPU threads of an engine; the runtime's own choice by default."""
 
@@ -70,7 +73,13 @@ def _open(
     from trans3dhead.head.source import head_by_identity
 
     baselines = {"frontal pose": ConstantAnswer(rotation=FRONTAL)}
-    if options.model.is_dir():
+    if options.adapter is not None:
+        from benchmarks.foreign.engine import open_foreign
+        from trans3dhead.head.source import resolve_head
+
+        with open_foreign(options.model, options.adapter, options.threads) as engine:
+            yield EnginePredictor(engine), resolve_head(options.head), baselines
+    elif options.model.is_dir():
         from engines.bundle import Bundle
         from engines.runtime import bundle_of, open_engine
         from trans3dhead.prediction import head_of

@@ -33,7 +33,14 @@ class Options(CommonOptions):
     """
 
     engine: tyro.conf.Positional[Path]
-    """Engine folder, BUNDLE/engines/NAME, made by `trans3dhead build`."""
+    """Engine folder, BUNDLE/engines/NAME, made by `trans3dhead build`; with --adapter a foreign
+    model's file, ONNX or TorchScript."""
+    adapter: Path | None = None
+    """TOML file that says what a foreign model takes and gives (docs/foreign.md). It is held
+    against the network of --bundle; with --data alone it is measured on labelled images, not
+    judged: there is nothing it should equal."""
+    bundle: Path | None = None
+    """With --adapter: bundle whose reference judges the foreign model."""
     head: Path | None = None
     """Folder of the head model, where the bundle neither holds it nor uses the built-in one."""
     margins: Path | None = None
@@ -55,21 +62,14 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
-    from benchmarks.parity.harness import verify
     from engines.files import write_whole
     from trans3dhead.cli.terminal import stage_bars, wide_console
 
+    if _measures_only(options):
+        return _measured(options)
     console = wide_console()
     with stage_bars(console) as progress:
-        report = verify(
-            options.engine,
-            options.head,
-            margins=options.margins,
-            limit=options.limit,
-            ask=_eager(options, progress),
-            threads=options.threads,
-            progress=progress,
-        )
+        report = _judged(options, progress)
     print_report(console, report)
     if options.html is not None:
         from benchmarks.report.parity_sections import parity_page
@@ -80,6 +80,79 @@ def run(options: Options) -> Outcome:
 
         write_whole(options.markdown, parity_markdown(report))
     return Outcome(data=report.to_dict(), exit_code=0 if report.passed else 1, report=report)
+
+
+def _judged(options: Options, progress: "Progress") -> "ParityReport":
+    """The report on an engine, or on a foreign model."""
+    ask = _eager(options, progress)
+    if options.adapter is not None:
+        from benchmarks.foreign.judging import verify_foreign
+
+        assert options.bundle is not None
+        return verify_foreign(
+            options.engine,
+            options.adapter,
+            options.bundle,
+            options.head,
+            margins=options.margins,
+            limit=options.limit,
+            ask=ask,
+            threads=options.threads,
+            progress=progress,
+        )
+    from benchmarks.parity.harness import verify
+
+    return verify(
+        options.engine,
+        options.head,
+        margins=options.margins,
+        limit=options.limit,
+        ask=ask,
+        threads=options.threads,
+        progress=progress,
+    )
+
+
+def _measures_only(options: Options) -> bool:
+    """Whether a foreign model has labelled images alone; a UserError for what does not fit."""
+    if options.adapter is None:
+        if options.bundle is not None:
+            raise UserError(
+                f"--bundle {options.bundle} came without --adapter; expected both or neither; an "
+                "engine is judged by the bundle it lies in"
+            )
+        return False
+    if options.bundle is None and (options.data is None or options.checkpoint is not None):
+        raise UserError(
+            "--adapter came with nothing to hold the model against; expected `--bundle BUNDLE`, "
+            "or `--data FOLDER` alone to measure it on labelled images"
+        )
+    return options.bundle is None
+
+
+def _measured(options: Options) -> Outcome:
+    """The metrics of a foreign model on labelled images, as `trans3dhead evaluate` shows them."""
+    from trans3dhead.cli import evaluate
+
+    if options.html or options.markdown or options.margins:
+        raise UserError(
+            "--html, --markdown or --margins came for a model that is measured, not judged; "
+            "expected `--bundle BUNDLE` beside them; leave them out, or give one"
+        )
+    assert options.data is not None
+    outcome = evaluate.run(
+        evaluate.Options(
+            model=options.engine,
+            adapter=options.adapter,
+            data=options.data,
+            split=options.split,
+            head=options.head,
+            limit=options.limit,
+            threads=options.threads,
+        )
+    )
+    print("measured, not judged: give --bundle BUNDLE to hold it against a network")
+    return outcome
 
 
 def _eager(options: Options, progress: "Progress") -> "Callable[[Bundle], Yardstick] | None":
