@@ -37,6 +37,7 @@ COMMANDS = {
     "bench serve": Command("bench_serve", "latency of a service against its load"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
     "deploy triton": Command("deploy_triton", "engine -> a model of Triton Inference Server"),
+    "import": Command("import_", "a foreign state_dict and a key map -> checkpoint"),
     "describe": Command("describe", "parameters and arithmetic of a preset"),
     "doctor": Command("doctor", "what this machine has, lacks, and the line that mends it"),
 }

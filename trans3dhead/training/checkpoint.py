@@ -61,6 +61,8 @@ class CheckpointRecord:
     """Time the training took, on the clock."""
     results: dict[str, float] = field(default_factory=dict)
     """Metric to its mean on the evaluated split at the end of the training."""
+    imported_from: str = ""
+    """File name and sha256 of the foreign weights; empty where the network was trained here."""
     git_revision: str = field(default_factory=git_revision)
     versions: dict[str, str] = field(default_factory=library_versions)
     schema: int = SCHEMA
