@@ -55,7 +55,8 @@ def paper_hour() -> Preset:
     """The paper's network, trained as far as an hour on a CPU reaches (`make checkpoint`).
 
     Its backbone starts from nothing, so it learns faster than the decoders; most of the hour goes
-    to crops of half their size; dropout, which has no fused kernel on a CPU, is left out.
+    to crops of a quarter and of half their size; dropout, which has no fused kernel on a CPU, is
+    left out.
     """
     base = paper()
     return replace(
@@ -68,11 +69,13 @@ def paper_hour() -> Preset:
             base.training,
             minutes=60,
             batch=8,
-            learning_rate=2e-4,
+            learning_rate=1e-4,
             backbone_factor=3.0,
-            warmup_steps=100,
+            warmup_steps=50,
             schedule="cosine",
-            coarse_share=0.75,
+            shortcuts_first=True,
+            quarter_until=0.6,
+            half_until=0.85,
         ),
     )
 
@@ -99,6 +102,7 @@ def shrink(preset: Preset) -> Preset:
         preset.training,
         samples=4800,
         minutes=None,
+        quarter_until=0.0,
         batch=8,
         learning_rate=2e-4,
         backbone_factor=5.0,

@@ -106,6 +106,12 @@ class ResNet(nn.Module):
             x = self.get_submodule(stage)(x)
         return x
 
+    def start_as_shortcuts(self) -> None:
+        """Let every bottleneck begin as its shortcut alone (Goyal et al. 2017, section 5.1)."""
+        for module in self.modules():
+            if isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
+
 
 def _stage(
     block: type[BasicBlock | Bottleneck], inputs: int, width: int, depth: int, stride: int

@@ -33,9 +33,14 @@ class TrainingConfig:
     """Of the step schedule: what the rates are multiplied by."""
     warmup_steps: int = 500
     """Steps over which the rates rise from near zero."""
-    coarse_share: float = 0.0
-    """Share of the training, from its start, in which the network sees its crops at half their
-    size: a quarter of the arithmetic, where an hour must do for weeks. Labels stay as they are."""
+    shortcuts_first: bool = False
+    """Whether each bottleneck of the backbone starts as its shortcut alone: from fresh weights,
+    fifty layers then learn sooner."""
+    quarter_until: float = 0.0
+    """Share of the training up to which the network sees its crops at a quarter of their size: a
+    sixteenth of the arithmetic, where an hour must do for weeks. Labels stay as they are."""
+    half_until: float = 0.0
+    """Likewise up to which it sees them at half their size."""
     clip_norm: float = 1.0
     """Longest gradient, as the norm over all parameters; a longer one is scaled down to it."""
     landmark_weight: float = 300.0
@@ -64,12 +69,19 @@ class TrainingConfig:
             self._need(name, getattr(self, name) > 0, "a number above 0")
         self._need("schedule", self.schedule in get_args(Schedule), "step or cosine")
         self._need("decay_at", 0 < self.decay_at <= 1, "a share in (0, 1]")
-        self._need("coarse_share", 0 <= self.coarse_share < 1, "a share in [0, 1)")
+        for name in ("quarter_until", "half_until"):
+            self._need(name, 0 <= getattr(self, name) < 1, "a share in [0, 1)")
         self._need("warmup_steps", self.warmup_steps >= 0, "an integer of at least 0")
         for name in ("landmark", "shape", "reprojection", "euler"):
             field = f"{name}_weight"
             self._need(field, getattr(self, field) >= 0, "a number of at least 0")
         self._need("precision", self.precision in get_args(Precision), "float32 or bfloat16")
+
+    def reduction(self, share: float) -> int:
+        """By what the crops' side is divided when a share of the training is over: 4, 2 or 1."""
+        if share < self.quarter_until:
+            return 4
+        return 2 if share < self.half_until else 1
 
     def _need(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

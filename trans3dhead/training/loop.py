@@ -17,7 +17,7 @@ from trans3dhead.training.labels import SHAPE_SUBSET, LabelledHeads
 from trans3dhead.training.log import TrainingLog
 from trans3dhead.training.losses import Losses, MultiTaskLoss, Truth, loss_weights
 from trans3dhead.training.optimiser import build_optimiser, set_rates
-from trans3dhead.training.samples import CropSamples, halve, normalise, training_batches
+from trans3dhead.training.samples import CropSamples, normalise, reduce, training_batches
 from trans3dhead.training.schedule import Budget, rate_factor
 
 LOG_EVERY = 10
@@ -63,6 +63,8 @@ def train(
     config, size, kind = preset.training, preset.network.image_size, torch.device(device).type
     torch.manual_seed(config.seed)
     network = build_network(preset.network, torch.from_numpy(average_face(heads, size)))
+    if config.shortcuts_first:
+        network.backbone.start_as_shortcuts()
     network = network.to(device).train()
     criterion = build_criterion(preset, head).to(device)
     optimiser = build_optimiser(network, config)
@@ -80,7 +82,7 @@ def train(
         set_rates(optimiser, rate)
         with torch.autocast(kind, torch.bfloat16, enabled=config.precision == "bfloat16"):
             images = normalise(batch.image.to(device))
-            outputs = network(halve(images) if share < config.coarse_share else images)
+            outputs = network(reduce(images, config.reduction(share)))
         losses = criterion(outputs, Truth(*(part.to(device) for part in batch.truth)))
         optimiser.zero_grad()
         losses.total.backward()

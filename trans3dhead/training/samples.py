@@ -133,6 +133,6 @@ def normalise(images: Tensor) -> Tensor:
     return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
-def halve(images: Tensor) -> Tensor:
-    """[B, 3, S, S] -> [B, 3, S/2, S/2], each pixel the mean of four."""
-    return F.avg_pool2d(images, 2)
+def reduce(images: Tensor, factor: int) -> Tensor:
+    """[B, 3, S, S] -> [B, 3, S/factor, S/factor], each pixel the mean of those it stands for."""
+    return images if factor == 1 else F.avg_pool2d(images, factor)

@@ -103,3 +103,12 @@ def test_files_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     torch.save([1, 2], path)
     with pytest.raises(UserError, match="holds a list"):
         load_imagenet_weights(backbone, path)
+
+
+def test_bottlenecks_can_start_as_their_shortcuts() -> None:
+    backbone = ResNet(BackboneConfig(depths=(2,), width=4)).eval()
+    image = torch.rand(1, 3, 32, 32)
+    stem = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(image))))
+    backbone.start_as_shortcuts()
+    first = backbone.get_submodule("layer1.0.downsample")
+    torch.testing.assert_close(backbone(image), first(stem).relu())

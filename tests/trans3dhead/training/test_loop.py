@@ -14,7 +14,7 @@ from trans3dhead.presets import Preset
 from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.log import TrainingLog
 from trans3dhead.training.loop import Trained, train
-from trans3dhead.training.samples import halve
+from trans3dhead.training.samples import reduce
 from trans3dhead.training.validation import constant_answers, validate
 
 HEAD = builtin_head()
@@ -54,24 +54,26 @@ def test_equal_seeds_give_equal_weights_whatever_the_workers(
     assert not torch.equal(one["projection.weight"], third["projection.weight"])
 
 
-def test_the_network_sees_half_its_crops_size_for_the_coarse_share_alone(
+def test_crops_grow_from_a_quarter_over_half_to_their_whole_size(
     small: Preset, heads: LabelledHeads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = []
+    factors = []
 
-    def remembered(images: torch.Tensor) -> torch.Tensor:
-        sizes.append(images.shape[2])
-        return halve(images)
+    def remembered(images: torch.Tensor, factor: int) -> torch.Tensor:
+        factors.append(factor)
+        return reduce(images, factor)
 
-    monkeypatch.setattr("trans3dhead.training.loop.halve", remembered)
-    trained = run(shortened(small, samples=8 * 4, coarse_share=0.75), heads, tmp_path / "log.jsonl")
-    assert sizes == [small.network.image_size] * 3
-    assert trained.samples_seen == 8 * 4
+    monkeypatch.setattr("trans3dhead.training.loop.reduce", remembered)
+    changed = shortened(small, samples=8 * 8, quarter_until=0.25, half_until=0.75)
+    run(changed, heads, tmp_path / "log.jsonl")
+    assert factors == [4, 4, 2, 2, 2, 2, 1, 1]
 
 
-def test_halving_takes_the_mean_of_four_pixels() -> None:
+def test_a_reduced_pixel_is_the_mean_of_those_it_stands_for() -> None:
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
-    assert halve(image).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert reduce(image, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert reduce(image, 4).item() == 7.5
+    assert reduce(image, 1) is image
 
 
 def test_bfloat16_is_computed_where_it_is_asked_for(

@@ -1,0 +1,159 @@
+"""What the machine can do at most: matrix products in each precision, and a large copy.
+
+Every library that is here is asked, over several sizes; the best counts. Libraries differ by more
+than a factor of two, so one of them alone would set a ceiling that another row passes.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+Product = Callable[[], object]
+"""One square matrix product."""
+
+SIZES = (512, 1024, 2048)
+"""Sides of the square matrices."""
+COPY_BYTES = 1 << 28
+"""Far above any cache."""
+SECONDS = 0.25
+"""For each library and size."""
+FLOAT32, BFLOAT16, FLOAT16, INT8, COPY = "float32", "bfloat16", "float16", "int8", "copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """The best that was seen of one kind."""
+
+    kind: str
+    """A precision, or "copy"."""
+    value: float
+    """Operations a second, a multiply-add counting as 2; of a copy, bytes a second, those read and
+    those written both counted."""
+    by: str
+    """Library and size."""
+
+
+def measure_ceilings(threads: int | None) -> list[Ceiling]:
+    """The machine's ceilings, by every library that is installed.
+
+    Args:
+        threads: of the CPU; each library's own choice where None.
+    """
+    best: dict[str, Ceiling] = {}
+    for library, kind, make in _libraries(threads):
+        for size in SIZES:
+            seconds = _fastest(make(size))
+            found = Ceiling(kind=kind, value=2 * size**3 / seconds, by=f"{library}, {size}")
+            if kind not in best or found.value > best[kind].value:
+                best[kind] = found
+    return [*best.values(), _copy()]
+
+
+def higher(first: list[Ceiling], second: list[Ceiling]) -> list[Ceiling]:
+    """Of two measurements of the same machine, the higher of each kind: other work only lowers."""
+    return [
+        max(mine, *(other for other in second if other.kind == mine.kind), key=lambda c: c.value)
+        for mine in first
+    ]
+
+
+def _libraries(threads: int | None) -> Iterator[tuple[str, str, Callable[[int], Product]]]:
+    """Library, precision, and how to make a product of a size."""
+    if find_spec("onnxruntime"):
+        yield "ONNX Runtime", FLOAT32, lambda size: _onnxruntime(size, threads)
+    if find_spec("openvino"):
+        import openvino
+
+        able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        for kind, word in ((FLOAT32, "FP32"), (BFLOAT16, "BF16")):
+            if word in able:
+                yield "OpenVINO", kind, lambda size, kind=kind: _openvino(size, kind, threads)
+    if find_spec("torch"):
+        import torch
+
+        yield "PyTorch", FLOAT32, lambda size: _torch(size, torch.float32, "cpu")
+        if torch.cuda.is_available():
+            for kind, dtype in (
+                (FLOAT32, torch.float32),
+                (FLOAT16, torch.float16),
+                (BFLOAT16, torch.bfloat16),
+            ):
+                yield "cuBLAS", kind, lambda size, dtype=dtype: _torch(4 * size, dtype, "cuda")
+
+
+def _onnxruntime(size: int, threads: int | None) -> Product:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from engines.onnxruntime_session import create_session
+
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, size])],
+        [numpy_helper.from_array(_square(size), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    session = create_session(model.SerializeToString(), "cpu", threads)
+    inputs = {"x": _square(size)}
+    return lambda: session.run(None, inputs)
+
+
+def _openvino(size: int, kind: str, threads: int | None) -> Product:
+    import openvino
+    from openvino import opset13 as ops
+
+    x = ops.parameter([size, size], np.float32)
+    model = openvino.Model([ops.matmul(x, ops.constant(_square(size)), False, False)], [x], "p")
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": {FLOAT32: "f32", BFLOAT16: "bf16"}[kind]
+    }
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request.set_input_tensor(openvino.Tensor(_square(size)))
+    return request.infer
+
+
+def _torch(size: int, dtype: Any, device: str) -> Product:
+    import torch
+
+    left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
+    out = torch.empty_like(left)
+
+    def product() -> None:
+        torch.mm(left, right, out=out)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return product
+
+
+def _square(size: int) -> np.ndarray:
+    return np.random.default_rng(0).random((size, size), dtype=np.float32)
+
+
+def _copy() -> Ceiling:
+    """Of host memory, by one thread of numpy."""
+    source = np.ones(COPY_BYTES, np.uint8)
+    target = np.empty_like(source)
+    seconds = _fastest(lambda: np.copyto(target, source))
+    return Ceiling(kind=COPY, value=2 * COPY_BYTES / seconds, by=f"numpy, {COPY_BYTES >> 20} MiB")
+
+
+def _fastest(call: Product) -> float:
+    """Seconds of the fastest of several calls, after one that is not counted."""
+    call()
+    best, spent = float("inf"), 0.0
+    while spent < SECONDS:
+        start = time.perf_counter()
+        call()
+        taken = time.perf_counter() - start
+        best, spent = min(best, taken), spent + taken
+    return best
