@@ -8,6 +8,7 @@ from benchmarks.report.page import page
 from benchmarks.report.pieces import Html, Section
 from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
 from benchmarks.throughput.results import BenchReport
+from benchmarks.throughput.roofline import COPY, Ceiling
 
 FEW_CALLS = 100
 """With fewer, p99 is the slowest call."""
@@ -24,7 +25,8 @@ def bench_page(report: BenchReport) -> str:
 
 def bench_sections(report: BenchReport) -> list[Section]:
     """All sections."""
-    return [throughput_section(report), machine_section(report)]
+    roofline = [roofline_section(report)] if report.ceilings else []
+    return [throughput_section(report), *roofline, machine_section(report)]
 
 
 def throughput_section(report: BenchReport) -> Section:
@@ -158,6 +160,52 @@ def latency_chart(report: BenchReport) -> Html:
         y="ms",
         height=380,
         layout=layout,
+    )
+
+
+def roofline_table(report: BenchReport) -> Table:
+    """Every row beside the most it could reach here."""
+    rows = []
+    for row in report.rows:
+        limit = row.limit
+        known = (
+            (NOTHING,) * 3
+            if limit is None
+            else (f"{limit.images_per_second:.1f}", f"{limit.attained:.0%}", limit.binds)
+        )
+        cells = (row.name, str(row.batch), f"{row.images_per_second:.1f}", *known)
+        wrong = limit is not None and limit.impossible
+        rows.append(Row(cells=cells, verdict="fail" if wrong else None))
+    return Table(
+        title="Distance from what this machine can do",
+        columns=(
+            Column(label="row", number=False),
+            Column(label="batch"),
+            Column(label="images/s"),
+            Column(label="limit"),
+            Column(label="reached"),
+            Column(label="what binds", number=False),
+        ),
+        rows=tuple(rows),
+        note=(
+            f"Ceilings of this run: {'; '.join(map(_ceiling, report.ceilings))}. The limit is the "
+            "longer of the arithmetic and of the weights' and images' bytes; a row above it would "
+            "mean that one of the two is measured wrongly."
+        ),
+    )
+
+
+def _ceiling(ceiling: Ceiling) -> str:
+    unit = "GB/s" if ceiling.kind == COPY else "GFLOP/s"
+    return f"{ceiling.kind} {ceiling.value / 1e9:.1f} {unit} ({ceiling.by})"
+
+
+def roofline_section(report: BenchReport) -> Section:
+    """The table of limits."""
+    return Section(
+        title="Roofline",
+        lead="How much of the hardware each row uses, and what holds it back.",
+        body=[pieces.table(roofline_table(report))],
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.throughput.ceilings import higher, measure_ceilings
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress, measure
 from benchmarks.throughput.results import BenchReport, summarise
@@ -20,6 +21,7 @@ def bench(
     batches: Sequence[int] | None = None,
     seconds: float = SECONDS,
     threads: int | None = None,
+    roofline: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BenchReport:
     """Time engines, and a checkpoint in eager PyTorch, side by side in one run.
@@ -27,6 +29,7 @@ def bench(
     Args:
         engines, checkpoint, head, batches, threads: see `rows.open_rows`.
         seconds: of counted calls for each row.
+        roofline: whether to measure what the machine can do at most, before and after the rows.
 
     Raises:
         UserError: nothing to time, or something that cannot be.
@@ -37,5 +40,8 @@ def bench(
     with open_rows(
         engines, checkpoint=checkpoint, head=head, batches=batches, threads=threads
     ) as rows:
+        ceilings = measure_ceilings(threads) if roofline else []
         session = measure(rows, seconds=seconds, progress=progress)
-    return summarise(session, before, look())
+        if roofline:
+            ceilings = higher(ceilings, measure_ceilings(threads))
+    return summarise(session, before, look(), ceilings)

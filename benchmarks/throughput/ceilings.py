@@ -6,35 +6,25 @@ than a factor of two, so one of them alone would set a ceiling that another row 
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+
+from benchmarks.throughput.roofline import COPY, Ceiling
 
 Product = Callable[[], object]
 """One square matrix product."""
 
 SIZES = (512, 1024, 2048)
 """Sides of the square matrices."""
+GPU_SIZES = (4096, 8192)
 COPY_BYTES = 1 << 28
 """Far above any cache."""
 SECONDS = 0.25
 """For each library and size."""
-FLOAT32, BFLOAT16, FLOAT16, INT8, COPY = "float32", "bfloat16", "float16", "int8", "copy"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ceiling:
-    """The best that was seen of one kind."""
-
-    kind: str
-    """A precision, or "copy"."""
-    value: float
-    """Operations a second, a multiply-add counting as 2; of a copy, bytes a second, those read and
-    those written both counted."""
-    by: str
-    """Library and size."""
+FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
 
 
 def measure_ceilings(threads: int | None) -> list[Ceiling]:
@@ -44,8 +34,8 @@ def measure_ceilings(threads: int | None) -> list[Ceiling]:
         threads: of the CPU; each library's own choice where None.
     """
     best: dict[str, Ceiling] = {}
-    for library, kind, make in _libraries(threads):
-        for size in SIZES:
+    for library, kind, sizes, make in _libraries(threads):
+        for size in sizes:
             seconds = _fastest(make(size))
             found = Ceiling(kind=kind, value=2 * size**3 / seconds, by=f"{library}, {size}")
             if kind not in best or found.value > best[kind].value:
@@ -61,28 +51,33 @@ def higher(first: list[Ceiling], second: list[Ceiling]) -> list[Ceiling]:
     ]
 
 
-def _libraries(threads: int | None) -> Iterator[tuple[str, str, Callable[[int], Product]]]:
-    """Library, precision, and how to make a product of a size."""
+Library = tuple[str, str, tuple[int, ...], Callable[[int], Product]]
+"""Name, precision, sizes to try, and how to make a product of a size."""
+
+
+def _libraries(threads: int | None) -> Iterator[Library]:
+    """Those that are here."""
     if find_spec("onnxruntime"):
-        yield "ONNX Runtime", FLOAT32, lambda size: _onnxruntime(size, threads)
+        yield "ONNX Runtime", FLOAT32, SIZES, partial(_onnxruntime, threads=threads)
     if find_spec("openvino"):
         import openvino
 
         able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         for kind, word in ((FLOAT32, "FP32"), (BFLOAT16, "BF16")):
             if word in able:
-                yield "OpenVINO", kind, lambda size, kind=kind: _openvino(size, kind, threads)
+                yield "OpenVINO", kind, SIZES, partial(_openvino, kind=kind, threads=threads)
     if find_spec("torch"):
         import torch
 
-        yield "PyTorch", FLOAT32, lambda size: _torch(size, torch.float32, "cpu")
+        yield "PyTorch", FLOAT32, SIZES, partial(_torch, dtype=torch.float32, device="cpu")
         if torch.cuda.is_available():
-            for kind, dtype in (
-                (FLOAT32, torch.float32),
-                (FLOAT16, torch.float16),
-                (BFLOAT16, torch.bfloat16),
-            ):
-                yield "cuBLAS", kind, lambda size, dtype=dtype: _torch(4 * size, dtype, "cuda")
+            for kind in (FLOAT32, FLOAT16, BFLOAT16):
+                yield (
+                    "cuBLAS",
+                    kind,
+                    GPU_SIZES,
+                    partial(_torch, dtype=getattr(torch, kind), device="cuda"),
+                )
 
 
 def _onnxruntime(size: int, threads: int | None) -> Product:

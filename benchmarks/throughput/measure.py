@@ -32,6 +32,20 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a row cannot do without, counted from its graph."""
+
+    flops: float
+    """An image; a multiply-add counts as 2."""
+    weight_bytes: float
+    """Read once a call, whatever the batch."""
+    image_bytes: float
+    """Read and written for each image at the least: inputs and outputs."""
+    ceiling: str
+    """The kind of product it computes (`ceilings.Ceiling.kind`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """Something to be timed."""
 
@@ -46,6 +60,8 @@ class Row:
     """What a call moves besides computing."""
     threads: int | None
     """Of the CPU; None where the runtime chose."""
+    work: Work | None = None
+    """None where it cannot be counted."""
 
 
 @dataclass(frozen=True, kw_only=True)

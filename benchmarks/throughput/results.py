@@ -1,6 +1,7 @@
 """What `bench run` found: latencies, throughput and ratios, as data."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
 from benchmarks.throughput.machine import MachineState
 from benchmarks.throughput.measure import NANO, Session, Timing
+from benchmarks.throughput.roofline import Ceiling, Limit, limit_of
 
 SCHEMA = 2
 """Of the JSON; raised when a field changes its meaning."""
@@ -70,6 +72,8 @@ class BenchRow:
     """Whether the times had settled before counting began."""
     rounds: tuple[float, ...]
     """Mean milliseconds an image in each round: what `bench compare` takes ratios of."""
+    limit: Limit | None
+    """None where the machine's ceilings were not measured, or its work is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,8 @@ class BenchReport:
     """Rows visited in each round, by position; the last position is the row that does nothing."""
     before: MachineState
     after: MachineState
+    ceilings: tuple[Ceiling, ...]
+    """What the machine can do at most; empty where it was not measured."""
     durations: tuple[NDArray[np.float64], ...] = field(repr=False, compare=False)
     """Milliseconds of every counted call, row by row."""
 
@@ -97,6 +103,11 @@ class BenchReport:
             )
         return None
 
+    @property
+    def impossible(self) -> tuple[BenchRow, ...]:
+        """Rows above what the machine can do: either they or the ceilings are measured wrongly."""
+        return tuple(row for row in self.rows if row.limit is not None and row.limit.impossible)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; every counted call among them, rounded to a tenth of a microsecond."""
         found = dataclasses.asdict(dataclasses.replace(self, durations=()))
@@ -105,23 +116,32 @@ class BenchReport:
         return found
 
 
-def summarise(session: Session, before: MachineState, after: MachineState) -> BenchReport:
+def summarise(
+    session: Session,
+    before: MachineState,
+    after: MachineState,
+    ceilings: Sequence[Ceiling] = (),
+) -> BenchReport:
     """Statistics of a run."""
     baselines: dict[int, Timing] = {}
     for timing in session.timings:
         baselines.setdefault(timing.row.batch, timing)
     return BenchReport(
-        rows=tuple(_row(timing, baselines[timing.row.batch]) for timing in session.timings),
+        rows=tuple(
+            _row(timing, baselines[timing.row.batch], ceilings) for timing in session.timings
+        ),
         overhead=Latency.of(session.overhead),
         order=session.order,
         before=before,
         after=after,
+        ceilings=tuple(ceilings),
         durations=tuple(np.asarray(timing.durations) * NANO * 1000 for timing in session.timings),
     )
 
 
-def _row(timing: Timing, baseline: Timing) -> BenchRow:
+def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> BenchRow:
     row, latency = timing.row, Latency.of(timing)
+    images_per_second = 1000 * row.batch / latency.mean
     speedup, interval = (None, None) if timing is baseline else _speedup(timing, baseline)
     return BenchRow(
         name=row.name,
@@ -130,13 +150,14 @@ def _row(timing: Timing, baseline: Timing) -> BenchRow:
         copies=row.copies,
         threads=row.threads,
         latency=latency,
-        images_per_second=1000 * row.batch / latency.mean,
+        images_per_second=images_per_second,
         speedup=speedup,
         interval=interval,
         baseline=None if timing is baseline else baseline.row.name,
         warmup_calls=timing.warmup_calls,
         settled=timing.settled,
         rounds=tuple((1000 * timing.image_seconds()).round(6).tolist()),
+        limit=limit_of(row.work, ceilings, batch=row.batch, images_per_second=images_per_second),
     )
 
 

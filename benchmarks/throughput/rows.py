@@ -3,6 +3,7 @@
 Every call takes uint8 crops in host memory and returns every output as host arrays.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.throughput.measure import Row
+from benchmarks.throughput.measure import Row, Work
 from engines.bundle import Bundle
 from engines.errors import UserError
 from engines.runtime import Engine, bundle_of, open_engine
@@ -94,6 +95,8 @@ def _engine_source(
     for batch in batches:  # what the engine refuses, it refuses before anything is timed
         engine.infer({"image": images(batch, size)})
 
+    work = _work(engine)
+
     def row(batch: int) -> Row:
         inputs = {"image": images(batch, size)}
         return Row(
@@ -103,9 +106,29 @@ def _engine_source(
             precision=manifest.effective.precision,
             copies=HOST_TO_HOST,
             threads=threads,
+            work=work,
         )
 
     return Source(batches, row)
+
+
+def _work(engine: Engine) -> Work:
+    """From the contract, and from what the engine really computes in."""
+    contract, manifest = engine.contract, engine.manifest
+    specs = [*contract.inputs, *contract.outputs]
+    return Work(
+        flops=contract.cost.flops,
+        weight_bytes=contract.cost.weight_bytes[manifest.recipe],
+        image_bytes=sum(np.dtype(s.dtype).itemsize * math.prod(s.shape(1)) for s in specs),
+        ceiling=product_kind(manifest.effective.precision),
+    )
+
+
+def product_kind(precision: str) -> str:
+    """What products are computed in; an emulated precision is float32, rounded."""
+    if precision.startswith("int8"):
+        return "int8"
+    return precision if precision in ("float16", "bfloat16") else "float32"
 
 
 def _torch_source(
@@ -130,6 +153,7 @@ def _torch_source(
             precision="float32",
             copies=HOST_TO_HOST,
             threads=network.threads,
+            work=network.work,
         )
 
     return Source(batches, row)

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.throughput.measure import Work
 from trans3dhead.head.layout import to_full
 from trans3dhead.head.source import head_by_identity
 from trans3dhead.head.torch_model import TorchHead
+from trans3dhead.network.cost import flops_per_image
 from trans3dhead.training.checkpoint import load_checkpoint
 from trans3dhead.training.predictor import NetworkPredictor
 
@@ -34,6 +36,14 @@ class EagerNetwork:
         self.size = loaded.preset.network.image_size
         self.threads = torch.get_num_threads()
         self._predictor = NetworkPredictor(loaded.network, self.size)
+        config = loaded.preset.network
+        outputs = 2 * config.landmarks + config.parameters + 9  # float32
+        self.work = Work(
+            flops=flops_per_image(config),
+            weight_bytes=4 * sum(parameter.numel() for parameter in loaded.network.parameters()),
+            image_bytes=3 * self.size**2 + 4 * outputs,
+            ceiling="float32",
+        )
         self._head = None
         if mesh:
             record = loaded.head

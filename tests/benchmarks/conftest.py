@@ -215,7 +215,7 @@ def build_workshop(
             "fp16": entry,
             "fp32": replace(entry, precision="float32", low_flops_share=0.0),
         },
-        cost=Cost(flops=1, weight_bytes={}),
+        cost=Cost(flops=1, weight_bytes={"fp16": 1}),
         provenance=Provenance(
             checkpoint="tiny.safetensors",
             checkpoint_sha256="0" * 64,

@@ -35,6 +35,9 @@ class Options(CommonOptions):
     """Counted seconds for each row."""
     threads: int | None = None
     """CPU threads of every row; each runtime's own choice by default."""
+    roofline: bool = False
+    """Also measure what this machine can do at most (matrix products by every library that is
+    here, a large copy), and say how far from it each row is. Exit code 1 where one is above."""
     html: Path | None = None
     """Also write a report for people: one file that needs no network."""
     markdown: Path | None = None
@@ -55,6 +58,7 @@ def run(options: Options) -> Outcome:
             batches=options.batch or None,
             seconds=options.seconds,
             threads=options.threads,
+            roofline=options.roofline,
             progress=progress,
         )
     _print(console, report)
@@ -66,14 +70,16 @@ def run(options: Options) -> Outcome:
         from benchmarks.report.markdown import bench_markdown
 
         write_whole(options.markdown, bench_markdown(report))
-    return Outcome(data=report.to_dict(), report=report)
+    return Outcome(data=report.to_dict(), exit_code=1 if report.impossible else 0, report=report)
 
 
 def _print(console: "Console", report: "BenchReport") -> None:
-    from benchmarks.report.bench_sections import bench_table, machine_line
+    from benchmarks.report.bench_sections import bench_table, machine_line, roofline_table
     from trans3dhead.cli.terminal import say
 
     console.print(bench_table(report).rich())
+    if report.ceilings:
+        console.print(roofline_table(report).rich())
     say(console, machine_line(report))
     if report.disturbed:
         say(console, f"disturbed: {report.disturbed}", "yellow")

@@ -97,6 +97,20 @@ def test_the_command_writes_all_its_forms(engine, tmp_path, capsys) -> None:
     assert "Plotly" in files["html"].read_text()
 
 
+def test_the_roofline_is_told_in_all_forms(engine, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("benchmarks.throughput.ceilings.SIZES", (128,))
+    monkeypatch.setattr("benchmarks.throughput.ceilings.SECONDS", 0.01)
+    files = {form: tmp_path / f"bench.{form}" for form in ("json", "html", "markdown")}
+    options = [word for form, path in files.items() for word in (f"--{form}", str(path))]
+    words = ["bench", "run", str(engine), "--seconds", "0.1", "--batch", "1", "--roofline"]
+    assert main([*words, *options]) == 0
+    assert "reached" in capsys.readouterr().out
+    found = json.loads(files["json"].read_text())
+    assert 0 < found["rows"][0]["limit"]["attained"] < 1
+    assert {ceiling["kind"] for ceiling in found["ceilings"]} >= {"float32", "copy"}
+    assert all("what binds" in files[form].read_text() for form in ("html", "markdown"))
+
+
 def test_the_command_refuses_in_one_line(engine, tmp_path, capsys) -> None:
     assert main(["bench", "run", str(tmp_path / "none")]) == 2
     assert main(["bench", "run", str(engine), "--batch", "99"]) == 2
