@@ -22,7 +22,7 @@ from engines.onnxruntime_session import (
     tensorrt_options,
 )
 from engines.options import BuildOptions
-from engines.precision import Effective, check_promise, low_share, onnx_products
+from engines.precision import DEQUANTIZE, Effective, check_promise, low_share, onnx_products
 from engines.probe import effective_precision
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
 
@@ -56,6 +56,12 @@ class OnnxRuntime(Runtime):
     ) -> tuple[str, dict[str, Any]]:
         provider = options.provider or "cpu"
         require_provider(provider, this_machine())
+        if DEQUANTIZE in entry.node_counts:
+            raise UserError(
+                f"recipe {recipe} came, a quantised one; what ONNX Runtime computes of it in int8 "
+                "is not measured here, and an engine must say what it computes; "
+                "build it with `--runtime openvino`"
+            )
         if entry.precision == "float32":
             if options.half is not None:
                 raise UserError(

@@ -21,7 +21,7 @@ from engines.errors import BuildError, ContractError, UserError, one_line
 from engines.machine import this_machine
 from engines.manifest import Manifest
 from engines.options import BuildOptions
-from engines.precision import Effective, check_promise, onnx_products
+from engines.precision import DEQUANTIZE, Effective, check_promise, onnx_products
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ HINTS = {"latency": "LATENCY", "throughput": "THROUGHPUT"}
 NUMPY_NAMES = {"f32": "float32", "bf16": "bfloat16"}
 INTEGERS = frozenset(("i8", "u8"))
 BF16_CAPABILITY = "BF16"
-DEQUANTIZE = "DequantizeLinear"
-"""A graph with this operator is a quantised one."""
 
 
 def runtime(name: str) -> Runtime:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import onnx
 
 PRODUCTS = ("Conv", "MatMul", "Gemm")
+DEQUANTIZE = "DequantizeLinear"
+"""A graph with this operator is a quantised one."""
 SHARE_TOLERANCE = 0.005
 """By how much a share may miss the recipe's promise: a runtime may fold small products away."""
 
