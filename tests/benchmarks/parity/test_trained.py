@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from support import Demo
 
 from benchmarks.parity.results import ParityReport
+from engines.bundle import Bundle
 from engines.files import sha256_of
 from engines.manifest import read_manifest, write_manifest
 from trans3dhead.cli.main import execute, main
@@ -43,6 +44,87 @@ def test_a_residual_head_scaled_by_five_per_cent_fails(half: Path, capsys) -> No
     out = capsys.readouterr().out
     assert "landmarks/movement_p99: fail" in out
     assert read_manifest(half).parity["verdict"] == "fail"
+
+
+def rewire(engine: Path, *nodes: onnx.NodeProto, constants: dict[str, np.ndarray]) -> None:
+    """Put nodes between an engine's image and its network, the last of them giving "altered"."""
+    path = engine / read_manifest(engine).file
+    model = onnx.load(path)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == "image":
+                node.input[place] = "altered"
+    for place, node in enumerate(nodes):
+        model.graph.node.insert(place, node)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in constants.items()
+    )
+    onnx.save(model, path)
+    manifest = read_manifest(engine)
+    write_manifest(engine, replace(manifest, files={manifest.file: sha256_of(path)}))
+
+
+def test_bgr_in_the_place_of_rgb_fails(half: Path) -> None:
+    swap = onnx.helper.make_node("Gather", ["image", "backwards"], ["altered"], axis=3)
+    rewire(half, swap, constants={"backwards": np.array([2, 1, 0])})
+    failed = gates_that_fail(execute("verify", [str(half)]).report)
+    assert {"landmarks/movement_p99", "rotation/movement_p99", "vertices/movement_p99"} <= failed
+
+
+def test_one_pixel_of_crop_shift_fails(half: Path) -> None:
+    size = read_size(half)
+    image = onnx.helper.make_node("Slice", ["image", "first", "last", "columns"], ["most"])
+    shifted = onnx.helper.make_node("Concat", ["edge", "most"], ["altered"], axis=2)
+    edge = onnx.helper.make_node("Slice", ["image", "first", "second", "columns"], ["edge"])
+    ends = {"first": 0, "second": 1, "last": size - 1, "columns": 2}
+    constants = {name: np.array([value]) for name, value in ends.items()}
+    rewire(half, image, edge, shifted, constants=constants)
+    failed = gates_that_fail(execute("verify", [str(half)]).report)
+    assert {"landmarks/movement_p99", "projected/movement_p99"} <= failed
+
+
+def test_float32_in_the_place_of_half_fails(demo: Demo, tmp_path: Path, capsys) -> None:
+    bundle = shutil.copytree(demo.mesh, tmp_path / "bundle")
+    words = ["build", str(bundle), "--recipe", "fp16", "--half", "native", "--verify"]
+    before = read_manifest(bundle / "engines" / demo.engine("fp16").name)
+    assert main(words) == 1
+    out = capsys.readouterr().out
+    assert "engine/precision: fail" in out and "effective float32" in out
+    assert read_manifest(bundle / "engines" / before.name) == before
+
+
+def gates_that_fail(report: ParityReport) -> set[str]:
+    return {gate.name for gate in report.with_verdict("fail")}
+
+
+def read_size(engine: Path) -> int:
+    """Side of the crop."""
+    return Bundle.open(engine.parent.parent).contract.image.size
+
+
+FOREIGN = """
+[input]
+size = {size}
+layout = "NHWC"
+dtype = "uint8"
+divide = 1
+[outputs]
+landmarks = {{ name = "landmarks", frame = "crop" }}
+params = {{ name = "params" }}
+vertices = {{ name = "vertices" }}
+"""
+
+
+def test_a_foreign_model_is_measured_on_labelled_images(demo: Demo, tmp_path: Path) -> None:
+    """The demo's own graph, taken for a stranger's, has the metrics its engine has."""
+    adapter = tmp_path / "adapter.toml"
+    adapter.write_text(FOREIGN.format(size=read_size(demo.engine("fp32"))))
+    data = ["--data", str(demo.folder / "heads"), "--limit", "8"]
+    words = [str(demo.mesh / "fp32.onnx"), "--adapter", str(adapter), *data]
+    foreign = execute("verify", words).data
+    ours = execute("evaluate", [str(demo.engine("fp32")), *data]).data
+    assert foreign["metrics"] == pytest.approx(ours["metrics"])
+    assert set(foreign["metrics"]) == {"nme", "z5_published", "z5_defined", "chamfer", "pose_error"}
 
 
 def test_the_same_engine_passes_by_its_checkpoint_on_other_images(demo: Demo, half: Path) -> None:

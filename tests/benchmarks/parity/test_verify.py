@@ -1,6 +1,7 @@
 """Every sabotage is caught by the gate that should catch it, and honest engines pass."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks.parity.harness import verify
 from benchmarks.parity.results import ParityReport
+from benchmarks.report.markdown import parity_markdown
 from engines.bundle import CONTRACT_FILE, REFERENCE_FILE
 from engines.errors import ContractError, UserError
 from engines.files import sha256_of, write_whole
@@ -124,6 +126,8 @@ def test_sabotage_fails_in_the_gates_that_should_catch_it(workshops, damage, gat
     report = verify(workshop.plant(answers))
     assert report.verdict == "fail"
     assert gates <= failed(report), report.headline
+    told = parity_markdown(report)
+    assert all(f"- {gate}: fail, " in told for gate in gates)
     touched = {gate.split("/")[0] for gate in gates}
     untouched = {name.split("/")[0] for name in failed(report)} - touched
     assert not untouched or damage is garbage, f"{untouched} failed without a reason"
@@ -134,6 +138,28 @@ def test_a_batch_in_the_wrong_order_fails(workshops) -> None:
     report = verify(workshop.plant(workshop.answers, reverse=True))
     assert {"landmarks/movement_p99", "vertices/movement_p99"} <= failed(report)
     assert "landmarks/movement_batches" in failed(report)  # alone, each answer is right
+
+
+def test_one_nan_in_one_sample_of_32_fails(tmp_path, make_workshop) -> None:
+    workshop = make_workshop(tmp_path / "bundle", "params", images=32)
+    answers = workshop.answers
+    answers["landmarks"][17, 3, 0] = np.nan
+    report = verify(workshop.plant(answers, profile=BatchProfile(min=1, opt=32, max=32)))
+    assert failed(report) == {"landmarks/finite"}
+    assert (
+        "- landmarks/finite: fail, 1 numbers that are not finite, first in sample 17 at [3, 0]"
+        in (parity_markdown(report))
+    )
+
+
+def test_a_stale_engine_of_another_export_is_not_even_opened(tmp_path, make_workshop) -> None:
+    old = make_workshop(tmp_path / "old", "params", images=6)
+    new = make_workshop(tmp_path / "new", "params", images=7)
+    stale = shutil.copytree(old.plant(old.answers), new.bundle / "engines" / "planted")
+    with pytest.raises(
+        ContractError, match=r"bundle's contract: built with .*rebuild: `trans3dhead"
+    ):
+        verify(stale)
 
 
 def test_one_nan_fails_at_once_and_is_placed(workshops) -> None:
