@@ -39,7 +39,7 @@ class Options(CommonOptions):
     """Measure the first so many items alone."""
     adapter: Path | None = None
     """TOML file that says what a foreign ONNX or TorchScript model takes and gives
-    (docs/foreign.md)."""
+    (docs/parity.md)."""
     threads: int | None = None
     """CPU threads of an engine; the runtime's own choice by default."""
 

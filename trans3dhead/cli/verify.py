@@ -36,7 +36,7 @@ class Options(CommonOptions):
     """Engine folder, BUNDLE/engines/NAME, made by `trans3dhead build`; with --adapter a foreign
     model's file, ONNX or TorchScript."""
     adapter: Path | None = None
-    """TOML file that says what a foreign model takes and gives (docs/foreign.md). It is held
+    """TOML file that says what a foreign model takes and gives (docs/parity.md). It is held
     against the network of --bundle; with --data alone it is measured on labelled images, not
     judged: there is nothing it should equal."""
     bundle: Path | None = None
