@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+from browser import Browser, chromium
 from support import NO_TORCH, Demo, WithoutTorch
 
 from trans3dhead.cli.main import main
@@ -33,3 +35,13 @@ def without_torch() -> WithoutTorch:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium for pages; without it, the tests that need one are skipped."""
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium brings it")
+    with Browser(program) as opened:
+        yield opened

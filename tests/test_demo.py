@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import PHONE, Browser, check_loaded
 from skimage import data as photos
 from skimage import io
 from support import Demo, WithoutTorch
@@ -127,3 +128,9 @@ def test_the_pictures_show_heads_that_training_did_not_see(demo: Demo) -> None:
     read = {path.stem for path in (demo.folder / "read").glob("*.json")}
     assert len(read) == 6
     assert not seen & read
+
+
+def test_the_report_is_drawn_on_a_phone(browser: Browser, demo: Demo) -> None:
+    path = demo.folder / "report.html"
+    browser.open(path, width=PHONE)
+    check_loaded(browser, path)

@@ -43,7 +43,7 @@ def pill(verdict: Verdict) -> Html:
 def table(made: Table) -> Html:
     """A table that scrolls sideways where the screen is narrow."""
     head = Markup().join(
-        Markup("<th{}>{}</th>").format(_aligned(column.number), column.label)
+        Markup("<th{}><span>{}</span></th>").format(_aligned(column.number), column.label)
         for column in made.columns
     )
     rows = Markup().join(

@@ -109,9 +109,7 @@ def picture(story: Story) -> np.ndarray:
 
     pairs = []
     for _, image, prediction in story.read:
-        x, y, w, h = (round(side) for side in prediction.bbox)
-        left, top = max(x - w // 10, 0), max(y - h // 10, 0)
-        window = np.s_[top : y + h + h // 10, left : x + w + w // 10]
+        window = _around(prediction, 0.1)
         pair = [
             cv2.resize(part[window], (PICTURE, PICTURE)) for part in (image, prediction.draw(image))
         ]
@@ -119,11 +117,19 @@ def picture(story: Story) -> np.ndarray:
     return np.concatenate(pairs, axis=1)
 
 
+def _around(prediction: Prediction, share: float) -> tuple[slice, slice]:
+    """Rows and columns of the box, grown by a share of its sides."""
+    x, y, w, h = prediction.bbox
+    rows = slice(max(round(y - share * h), 0), round(y + (1 + share) * h))
+    return rows, slice(max(round(x - share * w), 0), round(x + (1 + share) * w))
+
+
 def _heads(story: Story) -> Section:
     figures: list[Html] = []
     for path, image, prediction in story.read:
-        shown = np.concatenate([image, prediction.draw(image)], axis=1)
-        angles = ", ".join(f"{name} {value:+.0f}°" for name, value in prediction.pose.items())
+        window = _around(prediction, 0.35)
+        shown = np.concatenate([image[window], prediction.draw(image)[window]], axis=1)
+        angles = ", ".join(f"{name} {round(value):+d}°" for name, value in prediction.pose.items())
         figures.append(pieces.image_tag(shown, f"{path.stem}: {angles}"))
     _, _, first = story.read[0]
     # The posed mesh in the axes of the view: y up, z towards the reader.
