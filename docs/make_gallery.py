@@ -123,7 +123,7 @@ def gallery(head: Prediction, image: Image) -> str:
     for name, kind in OUTPUT_KINDS.items():
         files = [] if kind.encode is None else list(kind.encode(head, image.shape[:2]))
         made = ", ".join(f"`photo{ending}`" for ending in files or ["-drawn.png"])
-        command = f"`trans3dhead predict photo.png --engine ENGINE --outputs {name}`"
+        command = f'`write_outputs(["{name}"], photo, [head], Path("photo"))`'
         cell = f"**{name}**: {kind.summary}.<br>{command}<br>writes {made}"
         rows.append(f"| ![{name}](images/outputs/{name}.jpg) | {cell} |")
     with tempfile.TemporaryDirectory() as folder:
