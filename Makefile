@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check --progress-bar off -qq -c constraints/cpu.txt
 MINUTES ?= 60
 
-.PHONY: setup demo test test-slow lint checkpoint gallery gpu-check clean
+.PHONY: setup demo test test-rooms test-demo test-slow lint checkpoint docs gallery gpu-check clean
 .DELETE_ON_ERROR:
 
 # Two stamps: the demo does not wait for the test tools, and a second run installs nothing.
@@ -31,15 +31,22 @@ lint: $(VENV)/.ready-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three processes: in one, torch's training once crashed after every runtime had been loaded beside it.
-DEMO_TESTS := tests/test_demo.py tests/test_readme.py tests/benchmarks/parity/test_trained.py
+# Two runs side by side, of one thread each: the rooms' tests, and those that need a finished demo,
+# which takes minutes. Training has a process of its own: in one, torch once crashed after every
+# runtime had been loaded beside it.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -m "not gpu and not slow"
+DEMO_TESTS = $(sort $(shell grep -rl --include='test_*.py' 'demo: Demo' tests))
 TRAINING_TESTS := tests/trans3dhead/training
 
 test: lint
-	$(BIN)/pytest -m "not gpu and not slow" tests \
-	    $(foreach tests,$(DEMO_TESTS) $(TRAINING_TESTS),--ignore=$(tests))
-	$(BIN)/pytest -m "not gpu and not slow" $(TRAINING_TESTS)
-	$(BIN)/pytest -m "not gpu and not slow" $(DEMO_TESTS)
+	$(MAKE) --no-print-directory -j2 --output-sync=line test-rooms test-demo
+
+test-rooms: $(VENV)/.ready-test
+	$(PYTEST) tests $(foreach tests,$(DEMO_TESTS) $(TRAINING_TESTS),--ignore=$(tests))
+
+test-demo: $(VENV)/.ready-test
+	$(PYTEST) $(DEMO_TESTS)
+	$(PYTEST) $(TRAINING_TESTS)
 
 test-slow: $(VENV)/.ready-test
 	$(BIN)/pytest -m "not gpu"
@@ -47,6 +54,10 @@ test-slow: $(VENV)/.ready-test
 # A full-size trained checkpoint, kept outside git under its configuration's hash.
 checkpoint: $(VENV)/.ready
 	$(BIN)/trans3dhead train --preset paper-hour --synthetic 3000 --minutes $(MINUTES) --out checkpoints
+
+# The documentation as a site, in build/site; a broken link stops it.
+docs: $(VENV)/.ready-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The pictures of docs/outputs.md, read by the engine that `make demo` left.
 gallery: $(VENV)/.ready
