@@ -91,7 +91,8 @@ class RecipeEntry:
     precision: Literal["float32", "float16", "bfloat16"]
     """The type of the parts the recipe lowers."""
     low_flops_share: float
-    """Share of Conv, MatMul and Gemm FLOPs whose output has that type: the recipe's promise."""
+    """Share of Conv, MatMul and Gemm FLOPs whose output has that type, or whose factors were
+    dequantised from int8: the recipe's promise."""
     node_counts: dict[str, int]
     """Nodes of the graph by kind."""
     lowered: tuple[str, ...] = ()

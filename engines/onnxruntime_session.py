@@ -8,6 +8,7 @@ profile is given, and in mid-service where one is not (issue 16889), so one alwa
 import ctypes
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,6 +37,9 @@ LIBRARIES = {
 PRODUCT_MARKS = ("Conv", "MatMul", "Gemm", "Attention")
 """One of them is in the name of every operator that ONNX Runtime computes products with."""
 
+INT8_OPERATOR = re.compile("QLinear|QGemm|QAttention|.*Integer")
+"""Operators that ONNX Runtime computes products of integers with: QLinearConv, ConvInteger, ..."""
+
 TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 """The only way to keep the TensorRT provider from TF32 (onnxruntime issue 26029)."""
 FIRST_TF32 = 8
@@ -43,6 +47,8 @@ FIRST_TF32 = 8
 
 Array = npt.NDArray[Any]
 ProviderOptions = dict[str, str]
+Event = Mapping[str, Any]
+"""A line of a session's profile."""
 
 
 def import_onnxruntime() -> Any:
@@ -175,14 +181,18 @@ def run_into(session: Any, inputs: Mapping[str, Array], out: Mapping[str, Array]
 
 def check_placement(
     graph: Path, provider: str, contract: Contract, batch: int, tensorrt: ProviderOptions | None
-) -> None:
-    """Run once and refuse a graph whose products the provider leaves to another one."""
+) -> list[Event]:
+    """Run once and refuse a graph whose products the provider leaves to another one.
+
+    Returns:
+        What the run's profile tells of each operator.
+    """
     with tempfile.TemporaryDirectory() as folder:
         session = create_session(
             graph, provider, tensorrt=tensorrt, profile=Path(folder) / "placement"
         )
         contract.check_outputs(run_session(session, contract.blank_inputs(batch)), batch)
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events: list[Event] = json.loads(Path(session.end_profiling()).read_text())
     foreign = foreign_products(events, PROVIDERS[provider][0])
     if foreign:
         raise BuildError(
@@ -190,14 +200,30 @@ def check_placement(
             f"({', '.join(foreign[:3])}); expected all of them there; "
             "build with another provider or another runtime"
         )
+    return events
 
 
-def foreign_products(events: Iterable[Mapping[str, Any]], wanted: str) -> list[str]:
+def foreign_products(events: Iterable[Event], wanted: str) -> list[str]:
     """Products that ran on another provider, as "NAME on PROVIDER", from a session's profile."""
     foreign = {}
     for event in events:
         arguments = event.get("args", {})
         used, operator = arguments.get("provider"), arguments.get("op_name", "")
         if used not in (None, wanted) and any(mark in operator for mark in PRODUCT_MARKS):
-            foreign[event["name"].rpartition("_kernel")[0]] = used
+            foreign[_node_name(event)] = used
     return [f"{name} on {used}" for name, used in foreign.items()]
+
+
+def int8_products(events: Iterable[Event]) -> set[str]:
+    """Names of the graph's products that ran as products of integers, from a session's profile."""
+    return {
+        _node_name(event)
+        for event in events
+        if INT8_OPERATOR.match(event.get("args", {}).get("op_name", ""))
+    }
+
+
+def _node_name(event: Event) -> str:
+    """The graph's node; one whose layout was changed has "_token_" and a number behind its name."""
+    name: str = event["name"].rpartition("_kernel")[0]
+    return re.sub(r"_token_\d+$", "", name)

@@ -38,6 +38,8 @@ HINTS = {"latency": "LATENCY", "throughput": "THROUGHPUT"}
 NUMPY_NAMES = {"f32": "float32", "bf16": "bfloat16"}
 INTEGERS = frozenset(("i8", "u8"))
 BF16_CAPABILITY = "BF16"
+DEQUANTIZED = "/DequantizationMultiply"
+"""What OpenVINO's low-precision passes put behind a product's name."""
 
 
 def runtime(name: str) -> Runtime:
@@ -197,7 +199,8 @@ def read_effective(compiled: Any, model: "onnx.ModelProto", order: BuildOrder) -
     """What the compiled model computes its products in; a BuildError where that was not asked for.
 
     The share is of the FLOPs of the ONNX graph's products, which the compiled model knows by name;
-    the last node before an output has the output's name there.
+    the last node before an output has the output's name there, and a product of integers that
+    takes its own scale in has a name with a tail.
     """
     wanted = order.settings["precision"]
     quantised = DEQUANTIZE in order.recipe.node_counts
@@ -206,7 +209,8 @@ def read_effective(compiled: Any, model: "onnx.ModelProto", order: BuildOrder) -
     results = {node.name: node.output[0] for node in model.graph.node}
     flops: Counter[str] = Counter()
     for product in onnx_products(model):
-        precision = layers.get(product.name) or layers.get(results[product.name], "nothing known")
+        names = product.name, f"{product.name}{DEQUANTIZED}", results[product.name]
+        precision = next((layers[name] for name in names if name in layers), "nothing known")
         if precision not in low | {wanted}:
             raise BuildError(
                 f"OpenVINO computes {product.name} in {precision}; expected {wanted} as asked; "
@@ -215,7 +219,8 @@ def read_effective(compiled: Any, model: "onnx.ModelProto", order: BuildOrder) -
         flops[precision] += product.flops
     found = sum(flops[precision] for precision in low) / max(1, flops.total())
     promised = order.recipe.low_flops_share
-    check_promise(found, promised, "OpenVINO's compiled model")
+    kind = "int8" if quantised else "half"
+    check_promise(found, promised, "OpenVINO's compiled model", kind)
     name = NUMPY_NAMES[wanted]
     return Effective(
         precision=f"int8 and {name}" if quantised else name,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 PRODUCTS = ("Conv", "MatMul", "Gemm")
 DEQUANTIZE = "DequantizeLinear"
 """A graph with this operator is a quantised one."""
+LOW = ("float16", "bfloat16", "int8")
+"""What counts as low precision in a recipe's promise."""
 SHARE_TOLERANCE = 0.005
 """By how much a share may miss the recipe's promise: a runtime may fold small products away."""
 
@@ -48,7 +50,8 @@ class Product:
 
     name: str
     dtype: str
-    """numpy's name of the output's type."""
+    """numpy's name of the output's type; int8 where both factors were dequantised just before,
+    for that is how a graph asks for a product of integers."""
     flops: int
     """A multiply-add counts as 2."""
 
@@ -56,15 +59,17 @@ class Product:
 def onnx_products(model: "onnx.ModelProto", batch: int = 1) -> list[Product]:
     """Every Conv, MatMul and Gemm of a graph, with its FLOPs at a batch size."""
     types = tensor_types(model, batch)
+    integers = {node.output[0] for node in model.graph.node if node.op_type == DEQUANTIZE}
     products = []
     for node in model.graph.node:
         if node.op_type in PRODUCTS:
             inputs = [types[name] for name in node.input[:2]]
             output = types[node.output[0]]
+            found = dtype_name(output.dtype)
             products.append(
                 Product(
                     name=node.name,
-                    dtype=dtype_name(output.dtype),
+                    dtype="int8" if integers.issuperset(node.input[:2]) else found,
                     flops=2 * output.size * _reduced(node, *inputs),
                 )
             )
@@ -93,17 +98,17 @@ def _reduced(node: "onnx.NodeProto", left: TensorType, right: TensorType) -> int
 
 
 def low_share(products: Iterable[Product]) -> float:
-    """Share of FLOPs whose output is half or bfloat16; 0 for a network without products."""
+    """Share of FLOPs in half, bfloat16 or int8; 0 for a network without products."""
     flops = {True: 0, False: 0}
     for product in products:
-        flops[product.dtype in ("float16", "bfloat16")] += product.flops
+        flops[product.dtype in LOW] += product.flops
     return flops[True] / max(1, sum(flops.values()))
 
 
-def check_promise(found: float, promised: float, source: str) -> None:
-    """Refuse an engine that computes less in half than its recipe promises."""
+def check_promise(found: float, promised: float, source: str, kind: str = "half") -> None:
+    """Refuse an engine that computes less in half, or in int8, than its recipe promises."""
     if found < promised - SHARE_TOLERANCE:
         raise BuildError(
-            f"{source} computes {found:.1%} of its FLOPs in half; "
+            f"{source} computes {found:.1%} of its FLOPs in {kind}; "
             f"the recipe promises {promised:.1%}; export the bundle anew"
         )

@@ -27,7 +27,7 @@ from engines.errors import BuildError, UserError
 from engines.machine import Machine, this_machine
 from engines.manifest import Manifest
 from engines.options import BuildOptions
-from engines.precision import Effective
+from engines.precision import DEQUANTIZE, Effective
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
 from engines.tensorrt_flavours import (
     FLAVOURS,
@@ -119,10 +119,12 @@ class TensorRT(Runtime):
             "layers": str(folder / LAYERS_FILE) if self._loads_on(machine) else None,
         }
         found = _run_worker(task, progress)
+        precision = order.recipe.precision
+        quantised = DEQUANTIZE in order.recipe.node_counts
         return BuiltFile(
             name=PLAN_FILE,
             effective=Effective(
-                precision=order.recipe.precision,
+                precision=f"int8 and {precision}" if quantised else precision,
                 low_flops_promised=order.recipe.low_flops_share,
                 low_flops_found=found,
             ),

@@ -1,7 +1,7 @@
 """The layers of a built plan, as TensorRT's inspector lists them, and what they compute in.
 
 The parsed network's types are the promise; the plan is what was made of it. The inspector does not
-look into every fused region, so each product is told in half, told in full, or not told.
+look into every fused region, so each product is told in low precision, told in full, or not told.
 """
 
 import json
@@ -16,7 +16,7 @@ from engines.precision import SHARE_TOLERANCE, Product
 
 LAYERS_FILE = "layers.json"
 
-HALF = re.compile(r"\b(half|fp16|bf16|bfloat16)\b", re.IGNORECASE)
+LOW = re.compile(r"\b(half|fp16|bf16|bfloat16|int8)\b", re.IGNORECASE)
 FULL = re.compile(r"\b(float|fp32)\b", re.IGNORECASE)
 """How a tensor's "Format/Datatype" names its type: "Half", "Row major linear FP16 format", ..."""
 
@@ -25,7 +25,8 @@ FULL = re.compile(r"\b(float|fp32)\b", re.IGNORECASE)
 class PlanShares:
     """Shares of the FLOPs of Conv, MatMul and Gemm in a built plan; they add up to 1."""
 
-    half: float
+    low: float
+    """Half, bfloat16 or int8."""
     full: float
     untold: float
 
@@ -33,7 +34,7 @@ class PlanShares:
 def plan_shares(products: Iterable[Product], layers: Iterable[Any]) -> PlanShares:
     """What the inspector tells of each product of the parsed network.
 
-    A product lies in the layer whose "Metadata" names it. The layer computes in half where one of
+    A product lies in the layer whose "Metadata" names it. The layer computes low where one of
     its inputs or outputs is, in full where all of them are; one without types tells nothing.
     """
     kinds: dict[str, str] = {}
@@ -49,12 +50,12 @@ def plan_shares(products: Iterable[Product], layers: Iterable[Any]) -> PlanShare
 
 
 def check_plan(shares: PlanShares, promised: float) -> None:
-    """Refuse a plan that was told to compute less in half than its recipe promises."""
-    if shares.half + shares.untold < promised - SHARE_TOLERANCE:
+    """Refuse a plan that was told to compute less in half or int8 than its recipe promises."""
+    if shares.low + shares.untold < promised - SHARE_TOLERANCE:
         raise BuildError(
             f"the built plan computes {shares.full:.1%} of its FLOPs in float32 and at most "
-            f"{shares.half + shares.untold:.1%} in half; the recipe promises {promised:.1%}; "
-            "build with another TensorRT version, or export with another recipe"
+            f"{shares.low + shares.untold:.1%} in half or int8; the recipe promises "
+            f"{promised:.1%}; build with another TensorRT version, or export with another recipe"
         )
 
 
@@ -63,13 +64,13 @@ def layer_table(information: str, shares: PlanShares) -> str:
     return json.dumps({"flops": asdict(shares), **json.loads(information)}, indent=1) + "\n"
 
 
-_KINDS = ("untold", "full", "half")
+_KINDS = ("untold", "full", "low")
 """A product found in several layers counts as the last of these that one of them has."""
 
 
 def _kind(layer: Mapping[str, Any]) -> str:
     tensors = [*layer.get("Inputs", ()), *layer.get("Outputs", ())]
     types = [str(tensor.get("Format/Datatype", "")) for tensor in tensors]
-    if any(HALF.search(text) for text in types):
-        return "half"
+    if any(LOW.search(text) for text in types):
+        return "low"
     return "full" if types and all(FULL.search(text) for text in types) else "untold"

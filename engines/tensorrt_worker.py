@@ -87,7 +87,8 @@ def build_plan(task: dict[str, Any], report: Report) -> float:
     _check_names(task, network)
     products = network_products(trt, network, task)
     found = low_share(products)
-    check_promise(found, task["promised"], f"the network parsed by {task['flavour']}")
+    kind = "int8" if any(product.dtype == "int8" for product in products) else "half"
+    check_promise(found, task["promised"], f"the network parsed by {task['flavour']}", kind)
     configuration = Configuration(trt, task, log, report)
     try:
         plan = bytes(EngineBytesFromNetwork(parsed, config=configuration)())
@@ -136,18 +137,18 @@ def network_products(trt: Any, network: Any, task: dict[str, Any]) -> list[Produ
         tensor = network.get_input(index)
         open_shapes[index] = tuple(tensor.shape)
         tensor.shape = _shape(task["inputs"][tensor.name], task["profiles"][0]["opt"])
-    products = [
-        product
-        for index in range(network.num_layers)
-        for product in _product(trt, network.get_layer(index))
-    ]
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    integers = {
+        layer.get_output(0).name for layer in layers if layer.type == trt.LayerType.DEQUANTIZE
+    }
+    products = [product for layer in layers for product in _product(trt, layer, integers)]
     for index, shape in open_shapes.items():
         network.get_input(index).shape = shape
     return products
 
 
-def _product(trt: Any, layer: Any) -> list[Product]:
-    """The layer as a product, or nothing."""
+def _product(trt: Any, layer: Any, integers: set[str]) -> list[Product]:
+    """The layer as a product, or nothing; of int8 where both factors are among `integers`."""
     kind = layer.type
     if kind == trt.LayerType.CONVOLUTION:
         layer.__class__ = trt.IConvolutionLayer
@@ -163,11 +164,9 @@ def _product(trt: Any, layer: Any) -> list[Product]:
     size = math.prod(output.shape)
     if min(reduced, size) < 0:
         raise BuildError(f"layer {layer.name} keeps an open size at a fixed batch; export anew")
-    return [
-        Product(
-            name=layer.name, dtype=DTYPES.get(output.dtype.name, "other"), flops=2 * size * reduced
-        )
-    ]
+    low = layer.num_inputs > 1 and all(layer.get_input(side).name in integers for side in (0, 1))
+    dtype = "int8" if low else DTYPES.get(output.dtype.name, "other")
+    return [Product(name=layer.name, dtype=dtype, flops=2 * size * reduced)]
 
 
 class Configuration:

@@ -1,5 +1,6 @@
 """A tiny bundle, made by hand: the graph of a network of three products, and what goes with it."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from engines.contract import (
 from engines.files import sha256_of, whole_folder, write_whole
 from engines.onnxruntime_session import create_session, run_session
 from engines.precision import low_share, onnx_products
-from engines.records import to_json
+from engines.records import read_json, to_json
 
 SIZE, PARAMETERS = 16, 413
 OPSET, IR = 18, 10
@@ -194,14 +195,108 @@ def rewrite(bundle: Path) -> Callable[[str, bytes], None]:
     """Replace a file of the bundle and put its new hash into the contract."""
 
     def replace_file(name: str, data: bytes) -> None:
-        import json
-
         write_whole(bundle / name, data)
         contract = json.loads((bundle / "contract.json").read_text())
         contract["files"][name] = sha256_of(bundle / name)
         write_whole(bundle / "contract.json", json.dumps(contract))
 
     return replace_file
+
+
+def quantised_graph(*, outputs: bool) -> onnx.ModelProto:
+    """`tiny_graph` whose convolution and first product take int8, symmetric, by Q/DQ pairs.
+
+    Args:
+        outputs: whether what they give is quantised too, without which ONNX Runtime leaves the
+            convolution in float32.
+    """
+    model = tiny_graph(half=False, batch=None)
+    weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+
+    def constant(name: str, values: np.ndarray) -> str:
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
+    def pair(source: str, name: str, target: str) -> None:
+        scale = constant(f"{name}/scale", np.array(5 / 127, np.float32))
+        zero = constant(f"{name}/zero", np.array(0, np.int8))
+        for kind, left, right in (
+            ("QuantizeLinear", source, f"{name}/integers"),
+            ("DequantizeLinear", f"{name}/integers", target),
+        ):
+            nodes.append(
+                helper.make_node(kind, [left, scale, zero], [right], name=f"{name}/{kind}")
+            )
+
+    for node in model.graph.node:
+        if node.name not in ("features_node", "hidden_node"):
+            nodes.append(node)
+            continue
+        source, weight = node.input[:2]
+        axis = 0 if node.op_type == "Conv" else 1
+        others = tuple(other for other in range(weights[weight].ndim) if other != axis)
+        scale = np.abs(weights[weight]).max(axis=others) / 127
+        integers = np.round(weights[weight] / np.expand_dims(scale, others)).astype(np.int8)
+        inputs = [
+            constant(f"{weight}/integers", integers),
+            constant(f"{weight}/scale", scale.astype(np.float32)),
+            constant(f"{weight}/zero", np.zeros(len(scale), np.int8)),
+        ]
+        nodes.append(
+            helper.make_node(
+                "DequantizeLinear", inputs, [f"{weight}/low"], f"{weight}/low", axis=axis
+            )
+        )
+        pair(source, f"{node.name}/in", f"{node.name}/low")
+        node.input[:2] = [f"{node.name}/low", f"{weight}/low"]
+        nodes.append(node)
+        if outputs:
+            target, node.output[0] = node.output[0], f"{node.name}/wide"
+            pair(node.output[0], f"{node.name}/out", target)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    kept = [item for item in model.graph.initializer if item.name not in ("kernel", "weight")]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@pytest.fixture
+def add_recipe(
+    bundle: Path, rewrite: Callable[[str, bytes], None]
+) -> Callable[[str, onnx.ModelProto, RecipeEntry], None]:
+    """Put a graph into the bundle as one more recipe."""
+
+    def add(recipe: str, graph: onnx.ModelProto, entry: RecipeEntry) -> None:
+        rewrite(f"{recipe}.onnx", graph.SerializeToString())
+        path = bundle / "contract.json"
+        contract = read_json(path)
+        contract["recipes"][recipe] = json.loads(to_json(entry))
+        path.write_text(json.dumps(contract))
+
+    return add
+
+
+@pytest.fixture
+def quantise(
+    add_recipe: Callable[[str, onnx.ModelProto, RecipeEntry], None],
+) -> Callable[..., float]:
+    """Put `quantised_graph` into the bundle as the recipe `int8`; returns its share of int8."""
+
+    def add(*, outputs: bool = False) -> float:
+        graph = quantised_graph(outputs=outputs)
+        entry = RecipeEntry(
+            qamem="none",
+            precision="float32",
+            low_flops_share=low_share(onnx_products(graph)),
+            node_counts={"DequantizeLinear": 4},
+        )
+        add_recipe("int8", graph, entry)
+        return entry.low_flops_share
+
+    return add
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Building: what is refused before anything is built, and that nothing is built twice."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -146,16 +145,6 @@ def test_what_cannot_be_is_refused_in_one_line(
     with pytest.raises(UserError, match=said) as caught:
         build_engine(bundle, recipe, runtime, name=name, options=BuildOptions(**settings))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
-    assert not (bundle / "engines").exists()
-
-
-def test_a_quantised_recipe_is_not_called_float32(bundle: Path) -> None:
-    path = bundle / "contract.json"
-    contract = json.loads(path.read_text())
-    contract["recipes"]["fp32"]["node_counts"] = {"DequantizeLinear": 3}
-    path.write_text(json.dumps(contract))
-    with pytest.raises(UserError, match=r"quantised one; .*build it with `--runtime openvino`"):
-        build_engine(bundle, "fp32", "onnxruntime")
     assert not (bundle / "engines").exists()
 
 

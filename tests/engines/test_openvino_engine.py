@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from engines import openvino_engine
 from engines.building import build_engine
@@ -20,8 +20,6 @@ from engines.machine import Machine
 from engines.manifest import hash_files, read_manifest, write_manifest
 from engines.openvino_engine import CACHE_FILE, choose_precision
 from engines.options import BuildOptions
-from engines.precision import onnx_products
-from engines.records import read_json, to_json
 from engines.runtime import open_engine
 
 Images = Callable[[int], np.ndarray]
@@ -134,37 +132,6 @@ def test_a_product_in_another_precision_is_an_error(
         build_engine(bundle, "fp32", "openvino")
 
 
-def test_a_quantised_graph_is_computed_in_int8(
-    bundle: Path, make_images: Images, quantise: Callable[[], float]
-) -> None:
-    promised = quantise()
-    folder = build_engine(bundle, "int8", "openvino")
-    manifest = read_manifest(folder)
-    rest = "bfloat16" if "BF16" in HERE else "float32"
-    assert manifest.effective.precision == f"int8 and {rest}"
-    assert manifest.effective.low_flops_found == pytest.approx(promised, abs=1e-6)
-    assert f"{100 * promised:.0f} % of the FLOPs in int8" in manifest.effective.line()
-    plain = build_engine(bundle, "fp32", "onnxruntime")
-    images = {"image": make_images(3)}
-    with open_engine(folder, threads=1) as low, open_engine(plain, threads=1) as exact:
-        moved = np.abs(low.infer(images)["params"] - exact.infer(images)["params"]).max()
-    assert 1e-4 < moved < 0.2
-
-
-def test_a_quantised_graph_that_runs_in_float32_breaks_the_promise(
-    bundle: Path, quantise: Callable[[], float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    quantise()
-    real = openvino_engine._layer_precisions
-    monkeypatch.setattr(
-        openvino_engine,
-        "_layer_precisions",
-        lambda compiled: dict.fromkeys(dict(real(compiled)), "f32"),
-    )
-    with pytest.raises(BuildError, match=r"computes 0.0% of its FLOPs .* promises"):
-        build_engine(bundle, "int8", "openvino")
-
-
 def test_throughput_splits_a_batch_over_streams(bundle: Path, make_images: Images) -> None:
     folder = build_engine(
         bundle, "fp32", "openvino", options=BuildOptions(mode="throughput"), name="split"
@@ -223,7 +190,8 @@ def test_a_graph_openvino_cannot_read(
 
 @pytest.fixture
 def lower(
-    bundle: Path, rewrite: Callable[[str, bytes], None], make_graph: Callable[..., onnx.ModelProto]
+    add_recipe: Callable[[str, onnx.ModelProto, RecipeEntry], None],
+    make_graph: Callable[..., onnx.ModelProto],
 ) -> Callable[[str], None]:
     """Put a recipe in bfloat16, made of the one in half, into the bundle."""
 
@@ -237,73 +205,9 @@ def lower(
             for attribute in node.attribute:
                 if attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
                     attribute.i = TensorProto.BFLOAT16
-        put(bundle, rewrite, recipe, graph, entry("bfloat16"), share=0.4)
+        add_recipe(recipe, graph, replace(entry("bfloat16"), low_flops_share=0.4))
 
     return add
-
-
-@pytest.fixture
-def quantise(
-    bundle: Path, rewrite: Callable[[str, bytes], None], make_graph: Callable[..., onnx.ModelProto]
-) -> Callable[[], float]:
-    """Put a recipe `int8`, its convolution quantised, into the bundle; returns its share."""
-
-    def add() -> float:
-        graph = make_graph(half=False, batch=None)
-        nodes = graph.graph.node
-        kernel = next(item for item in graph.graph.initializer if item.name == "kernel")
-        weights = numpy_helper.to_array(kernel)
-        scale = np.abs(weights).max(axis=(1, 2, 3)) / 127
-        integers = np.round(weights / scale[:, None, None, None]).astype(np.int8)
-        for name, values in {
-            "kernel_integers": integers,
-            "kernel_scale": scale.astype(np.float32),
-            "kernel_zero": np.zeros(len(scale), np.int8),
-            "input_scale": np.float32(5 / 255),
-            "input_zero": np.uint8(115),
-        }.items():
-            graph.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
-        convolution = next(index for index, node in enumerate(nodes) if node.op_type == "Conv")
-        source = nodes[convolution].input[0]
-        make = helper.make_node
-        added = [
-            make("QuantizeLinear", [source, "input_scale", "input_zero"], ["integers"]),
-            make("DequantizeLinear", ["integers", "input_scale", "input_zero"], ["image_q"]),
-            make(
-                "DequantizeLinear",
-                ["kernel_integers", "kernel_scale", "kernel_zero"],
-                ["kernel_q"],
-                axis=0,
-            ),
-        ]
-        nodes[convolution].input[:] = ["image_q", "kernel_q"]
-        for node in reversed(added):
-            nodes.insert(convolution, node)
-        products = onnx_products(graph)
-        share = products[0].flops / sum(product.flops for product in products)
-        put(bundle, rewrite, "int8", graph, entry("float32", DequantizeLinear=2), share=share)
-        return share
-
-    return add
-
-
-def put(
-    bundle: Path,
-    rewrite: Callable[[str, bytes], None],
-    recipe: str,
-    graph: onnx.ModelProto,
-    made_of: RecipeEntry,
-    *,
-    share: float,
-) -> None:
-    """Add a recipe to a bundle and its contract."""
-    import json
-
-    rewrite(f"{recipe}.onnx", graph.SerializeToString())
-    path = bundle / "contract.json"
-    contract = read_json(path)
-    contract["recipes"][recipe] = json.loads(to_json(replace(made_of, low_flops_share=share)))
-    path.write_text(json.dumps(contract))
 
 
 def bfloat16(values: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ FULL_HEAD = layer("head", ["Float"], ["Float"])
 
 def test_each_product_is_found_in_its_layer() -> None:
     shares = plan_shares(PRODUCTS, [HALF_CONV, HALF_QUERY, FULL_HEAD])
-    assert shares == PlanShares(half=0.9, full=0.1, untold=0.0)
+    assert shares == PlanShares(low=0.9, full=0.1, untold=0.0)
     check_plan(shares, promised=0.9)
 
 
@@ -43,7 +43,7 @@ def test_what_the_inspector_hides_is_said_to_be_untold() -> None:
     region = layer("conv1", ["N/A due to dynamic shapes"], ["Half or so it seems"])
     region["Outputs"] = [{"Format/Datatype": "N/A due to dynamic shapes"}]
     shares = plan_shares(PRODUCTS, [region, "only a name", FULL_HEAD])
-    assert shares == PlanShares(half=0.0, full=0.1, untold=0.9)
+    assert shares == PlanShares(low=0.0, full=0.1, untold=0.9)
     check_plan(shares, promised=0.9)
 
 
@@ -52,7 +52,8 @@ def test_a_float32_engine_for_a_half_recipe_is_refused() -> None:
     shares = plan_shares(PRODUCTS, [float_conv, HALF_QUERY, FULL_HEAD])
     assert shares.full == pytest.approx(0.7)
     with pytest.raises(
-        BuildError, match=r"70.0% of its FLOPs in float32 and at most 30.0% in half; .* 90.0%"
+        BuildError,
+        match=r"70.0% of its FLOPs in float32 and at most 30.0% in half or int8; .* 90.0%",
     ):
         check_plan(shares, promised=0.9)
 
@@ -63,7 +64,7 @@ def test_half_wins_where_a_product_lies_in_two_layers() -> None:
         HALF_QUERY,
         layer("query", ["Float"], ["Float"]),
     ]
-    assert plan_shares(PRODUCTS, layers).half == pytest.approx(0.3)
+    assert plan_shares(PRODUCTS, layers).low == pytest.approx(0.3)
 
 
 def test_the_table_keeps_all_that_the_inspector_said() -> None:
@@ -71,7 +72,7 @@ def test_the_table_keeps_all_that_the_inspector_said() -> None:
     table = json.loads(layer_table(information, plan_shares(PRODUCTS, [HALF_QUERY])))
     assert table["Layers"] == [HALF_QUERY]
     assert table["I/O Tensors"] == [{"Name": "image"}]
-    assert table["flops"] == {"half": 0.3, "full": 0.0, "untold": 0.7}
+    assert table["flops"] == {"low": 0.3, "full": 0.0, "untold": 0.7}
 
 
 def test_a_network_without_products() -> None:

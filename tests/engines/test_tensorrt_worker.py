@@ -223,5 +223,5 @@ def test_the_layer_table_is_saved(
         with pytest.raises(BuildError, match=r"cannot load the plan it built: .*magicTag failed"):
             write_layers(trt, b"cut short", products, task)
     table = json.loads((tmp_path / "layers.json").read_text())
-    assert table["flops"] == {"half": promised, "full": 1 - promised, "untold": 0.0}
+    assert table["flops"] == {"low": promised, "full": 1 - promised, "untold": 0.0}
     assert table["Layers"] == [layer]
