@@ -90,13 +90,19 @@ def notes(report: BenchReport) -> list[str]:
     lines = [
         f"Copies {'; '.join(dict.fromkeys(row.copies for row in report.rows))}.",
         f"CPU threads: {said}.",
-        f"The harness adds {1000 * report.overhead.median:.2f} microseconds to a call.",
+        "An engine that returns at once takes "
+        f"{1000 * report.overhead.median:.1f} microseconds a call: the harness and the checks.",
         '"times the first": images a second over those of the first row of that batch size, '
         "with its 95 % interval.",
     ]
     few = [row.name for row in report.rows if row.latency.calls < FEW_CALLS]
     if few:
         lines.append(f"Under {FEW_CALLS} calls p99 is close to the slowest one.")
+    if any(row.in_flight > 1 for row in report.rows):
+        lines.append(
+            "Requests in flight: each has an engine and a thread of its own; images/s is by wall "
+            "time, latency that of one call."
+        )
     unsettled = [f"{row.name} at {row.batch}" for row in report.rows if not row.settled]
     if unsettled:
         lines.append(f"Still drifting when counting began: {', '.join(unsettled)}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks.throughput.ceilings import higher, measure_ceilings
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress, measure
+from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import BenchReport, summarise
 from benchmarks.throughput.rows import open_rows
 from engines.errors import UserError
@@ -16,18 +17,22 @@ SECONDS = 5.0
 def bench(
     engines: Sequence[Path],
     *,
+    foreign: Sequence[tuple[Path, Path]] = (),
     checkpoint: Path | None = None,
+    compiled: bool = False,
     head: Path | None = None,
     batches: Sequence[int] | None = None,
+    in_flight: Sequence[int] = (1,),
     seconds: float = SECONDS,
     threads: int | None = None,
     roofline: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BenchReport:
-    """Time engines, and a checkpoint in eager PyTorch, side by side in one run.
+    """Time engines, peers' files and a checkpoint in PyTorch, side by side in one run.
 
     Args:
-        engines, checkpoint, head, batches, threads: see `rows.open_rows`.
+        engines, foreign, checkpoint, compiled, head, batches, in_flight, threads: see
+            `rows.open_rows`.
         seconds: of counted calls for each row.
         roofline: whether to measure what the machine can do at most, before and after the rows.
 
@@ -38,10 +43,17 @@ def bench(
         raise UserError(f"--seconds {seconds:g} came; expected more than 0; 5 is the default")
     before = look()
     with open_rows(
-        engines, checkpoint=checkpoint, head=head, batches=batches, threads=threads
+        engines,
+        foreign=foreign,
+        checkpoint=checkpoint,
+        compiled=compiled,
+        head=head,
+        batches=batches,
+        in_flight=in_flight,
+        threads=threads,
     ) as rows:
         ceilings = measure_ceilings(threads) if roofline else []
-        session = measure(rows, seconds=seconds, progress=progress)
+        session = measure(rows, null_row(), seconds=seconds, progress=progress)
         if roofline:
             ceilings = higher(ceilings, measure_ceilings(threads))
     return summarise(session, before, look(), ceilings)

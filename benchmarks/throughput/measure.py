@@ -4,10 +4,16 @@ A row is warmed up until its times settle. A visit makes one call that is not co
 row before it has left its own weights in the caches and its own threads awake, and then calls for
 a quarter of a second: at least once, at most a thousand times. The order of the rows is drawn anew
 each round, from a fixed seed. Every counted call stays in the sample, however slow.
+
+A row with several requests in flight calls from as many threads, each of which sends its next
+request when its last is answered (a closed loop). A thread that has counted enough goes on calling
+until all have, so that every counted call met the full load.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +68,13 @@ class Row:
     """Of the CPU; None where the runtime chose."""
     work: Work | None = None
     """None where it cannot be counted."""
+    beside: tuple[Callable[[], object], ...] = ()
+    """The same call of further engines, made by other threads at the same time."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are under way at a time."""
+        return 1 + len(self.beside)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +86,22 @@ class Timing:
     """Nanoseconds of every counted call, in order."""
     rounds: list[int] = field(default_factory=list)
     """The round each of them belongs to."""
+    spent: list[float] = field(default_factory=list)
+    """Nanoseconds that each round's counted calls took together: with one request in flight their
+    sum, with several their number over the sum of the threads' rates."""
     warmup_calls: int
     settled: bool
     """Whether the warm-up ended because the times had settled."""
 
     def image_seconds(self) -> NDArray[np.float64]:
         """Mean seconds an image in each round [rounds]: what ratios are taken of."""
-        rounds = np.asarray(self.rounds)
-        seconds = np.bincount(rounds, np.asarray(self.durations) * NANO)
-        return seconds / (np.bincount(rounds) * self.row.batch)
+        seconds: NDArray[np.float64] = np.asarray(self.spent, np.float64) * NANO
+        return seconds / (np.bincount(self.rounds) * self.row.batch)
+
+    @property
+    def images_per_second(self) -> float:
+        """Images of all counted calls over the time they took together, slow ones included."""
+        return len(self.durations) * self.row.batch / (sum(self.spent) * NANO)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +113,12 @@ class Session:
     order: tuple[tuple[int, ...], ...]
     """The rows visited in each round, by position."""
     overhead: Timing
-    """The harness timing nothing: what it adds to every call."""
+    """The null engine: what harness and contract checks add to every call."""
 
 
 def measure(
     rows: Sequence[Row],
+    null: Row,
     *,
     seconds: float,
     clock: Clock = time.perf_counter_ns,
@@ -106,14 +127,12 @@ def measure(
     """Time rows, interleaved.
 
     Args:
+        null: a row that computes nothing (`null_engine.null_row`), timed among the others.
         seconds: of counted calls for each row, in at least MIN_ROUNDS rounds.
         clock: nanoseconds; time as the tests want it.
         progress: called after each warm-up and each round.
     """
     assert rows and seconds > 0
-    null = Row(
-        name="nothing", batch=1, call=lambda: None, precision="", copies="none", threads=None
-    )
     timings = []
     for done, row in enumerate([*rows, null]):
         timings.append(_warm_up(row, clock))
@@ -131,18 +150,57 @@ def measure(
 
 def _visit(timing: Timing, number: int, clock: Clock, seconds: float) -> None:
     """Call for so many seconds and keep every duration."""
-    call = timing.row.call
-    call()
+    if timing.row.beside:
+        taken, spent = visit_together((timing.row.call, *timing.row.beside), clock, seconds)
+    else:
+        timing.row.call()
+        taken = visit_alone(timing.row.call, clock, seconds)
+        spent = sum(taken)
+    timing.durations.extend(taken)
+    timing.rounds.extend([number] * len(taken))
+    timing.spent.append(spent)
+
+
+def visit_alone(call: Callable[[], object], clock: Clock, seconds: float) -> list[int]:
+    """Nanoseconds of each call for so many seconds."""
+    durations: list[int] = []
     spent = 0
-    for _ in range(VISIT_CALLS):
+    while spent < seconds / NANO and len(durations) < VISIT_CALLS:
         start = clock()
         call()
-        taken = clock() - start
-        timing.durations.append(taken)
-        timing.rounds.append(number)
-        spent += taken
-        if spent >= seconds / NANO:
-            return
+        durations.append(clock() - start)
+        spent += durations[-1]
+    return durations
+
+
+def visit_together(
+    calls: Sequence[Callable[[], object]], clock: Clock, seconds: float
+) -> tuple[list[int], float]:
+    """Nanoseconds of each counted call, and of all of them together."""
+    start, lock = threading.Barrier(len(calls)), threading.Lock()
+    unfinished = len(calls)
+
+    def caller(call: Callable[[], object]) -> list[int]:
+        nonlocal unfinished
+        try:
+            call()
+            start.wait()
+            durations = visit_alone(call, clock, seconds)
+        except BaseException:
+            start.abort()
+            raise
+        finally:
+            with lock:
+                unfinished -= 1
+        while unfinished:
+            call()
+        return durations
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        found = [future.result() for future in [threads.submit(caller, call) for call in calls]]
+    rate = sum(len(durations) / sum(durations) for durations in found)
+    every = [taken for durations in found for taken in durations]
+    return every, len(every) / rate
 
 
 def _warm_up(row: Row, clock: Clock) -> Timing:

@@ -13,7 +13,7 @@ from benchmarks.throughput.machine import MachineState
 from benchmarks.throughput.measure import NANO, Session, Timing
 from benchmarks.throughput.roofline import Ceiling, Limit, limit_of
 
-SCHEMA = 2
+SCHEMA = 3
 """Of the JSON; raised when a field changes its meaning."""
 PERCENTILES = (90, 95, 99)
 
@@ -58,9 +58,11 @@ class BenchRow:
     precision: str
     copies: str
     threads: int | None
+    in_flight: int
+    """Requests under way at a time, each of an engine and a thread of its own."""
     latency: Latency
     images_per_second: float
-    """Images of all counted calls / their time, slow ones included."""
+    """Images of all counted calls over the time they took together, slow ones included."""
     speedup: float | None
     """Images a second over those of `baseline`; None for the baseline itself."""
     interval: Interval | None
@@ -83,9 +85,9 @@ class BenchReport:
     schema: int = SCHEMA
     rows: tuple[BenchRow, ...]
     overhead: Latency
-    """Of a row that does nothing: what the harness adds to every call."""
+    """Of the null engine: what harness and contract checks add to every call."""
     order: tuple[tuple[int, ...], ...]
-    """Rows visited in each round, by position; the last position is the row that does nothing."""
+    """Rows visited in each round, by position; the last position is the null engine."""
     before: MachineState
     after: MachineState
     ceilings: tuple[Ceiling, ...]
@@ -141,7 +143,7 @@ def summarise(
 
 def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> BenchRow:
     row, latency = timing.row, Latency.of(timing)
-    images_per_second = 1000 * row.batch / latency.mean
+    images_per_second = timing.images_per_second
     speedup, interval = (None, None) if timing is baseline else _speedup(timing, baseline)
     return BenchRow(
         name=row.name,
@@ -149,6 +151,7 @@ def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> Bench
         precision=row.precision,
         copies=row.copies,
         threads=row.threads,
+        in_flight=row.in_flight,
         latency=latency,
         images_per_second=images_per_second,
         speedup=speedup,

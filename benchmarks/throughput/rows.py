@@ -1,4 +1,4 @@
-"""What can be timed: built engines, and eager PyTorch as the thing to beat.
+"""What can be timed: built engines, peers' files, and PyTorch as the thing to beat.
 
 Every call takes uint8 crops in host memory and returns every output as host arrays.
 """
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,77 +33,140 @@ class Source:
     """The row of a batch size."""
 
 
+Opener = Callable[[], Engine]
+"""Opens one more engine of a kind."""
+
+
 @contextmanager
 def open_rows(
     engines: Sequence[Path],
     *,
+    foreign: Sequence[tuple[Path, Path]] = (),
     checkpoint: Path | None = None,
+    compiled: bool = False,
     head: Path | None = None,
     batches: Sequence[int] | None = None,
+    in_flight: Sequence[int] = (1,),
     threads: int | None = None,
 ) -> Iterator[list[Row]]:
     """Open everything and give its rows, batch by batch, a checkpoint's first; close at the end.
 
     Args:
         engines: engine folders.
+        foreign: peers' ONNX or TorchScript files, each with its adapter (`foreign.adapter`).
         checkpoint: timed as eager float32 PyTorch; with vertices where an engine gives them.
+        compiled: whether to time the checkpoint under torch.compile too.
         head: folder of the checkpoint's head model, where it is not the built-in one.
         batches: images a call; each must fit every engine. None: those of BATCHES that fit, or
             an engine's own optimum where none does; a checkpoint then follows the engines.
-        threads: CPU threads of every row; each runtime's own choice where None.
+        in_flight: requests under way at a time, a row of each engine for each number.
+        threads: CPU threads of every engine; each runtime's own choice where None.
 
     Raises:
         UserError: something cannot be opened, or a batch is outside an engine's profiles.
     """
-    if not engines and checkpoint is None:
-        raise UserError(
-            "nothing to time came; expected engine folders or a checkpoint; "
-            "build an engine with `trans3dhead build`"
-        )
-    if batches is not None and min(batches) < 1:
-        raise UserError(f"batch {min(batches)} came; expected at least 1 image; mend --batch")
+    _check(
+        [*engines, *foreign],
+        checkpoint,
+        compiled=compiled,
+        batches=batches,
+        in_flight=in_flight,
+    )
+    named: list[tuple[str, Opener]] = [
+        (name, partial(open_engine, folder, threads))
+        for name, folder in zip(_names(engines), engines, strict=True)
+    ]
+    named += [
+        (name, partial(_open_foreign, path, adapter, threads))
+        for name, (path, adapter) in zip(_names([p for p, _ in foreign]), foreign, strict=True)
+    ]
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_engine(folder, threads)) for folder in engines]
+        opened = [
+            (name, [stack.enter_context(opener()) for _ in range(max(in_flight))])
+            for name, opener in named
+        ]
         images = Images(engines)
         sources = [
-            _engine_source(name, engine, images, batches, threads)
-            for name, engine in zip(_names(engines), opened, strict=True)
+            _engine_source(name, copies[:count], images, batches, threads)
+            for name, copies in opened
+            for count in in_flight
         ]
         sizes = sorted({batch for source in sources for batch in source.batches})
         sizes = sizes or sorted(set(batches or BATCHES))
         if checkpoint is not None:
-            mesh = any(engine.contract.output("vertices") for engine in opened)
-            eager = _torch_source(
-                checkpoint, head, images, mesh=mesh, batches=sizes, threads=threads
-            )
-            sources.insert(0, eager)
+            mesh = any(copies[0].contract.output("vertices") for _, copies in opened)
+            sources[:0] = [
+                _torch_source(
+                    checkpoint,
+                    head,
+                    images,
+                    mesh=mesh,
+                    batches=sizes,
+                    threads=threads,
+                    compiled=kind,
+                )
+                for kind in ((False, True) if compiled else (False,))
+            ]
         yield [
             source.row(batch) for batch in sizes for source in sources if batch in source.batches
         ]
 
 
+def _check(
+    sources: Sequence[object],
+    checkpoint: Path | None,
+    *,
+    compiled: bool,
+    batches: Sequence[int] | None,
+    in_flight: Sequence[int],
+) -> None:
+    """A UserError for what makes no sense, before anything is opened."""
+    if not sources and checkpoint is None:
+        raise UserError(
+            "nothing to time came; expected engine folders, a peer's file or a checkpoint; "
+            "build an engine with `trans3dhead build`"
+        )
+    if compiled and checkpoint is None:
+        raise UserError("--compile came without --checkpoint; expected one to compile; give it")
+    if batches is not None and min(batches) < 1:
+        raise UserError(f"batch {min(batches)} came; expected at least 1 image; mend --batch")
+    if not in_flight or min(in_flight) < 1:
+        came = ", ".join(map(str, in_flight)) or "nothing"
+        raise UserError(f"--in-flight {came} came; expected numbers of requests, at least 1")
+
+
+def _open_foreign(path: Path, adapter: Path, threads: int | None) -> Engine:
+    from benchmarks.foreign.engine import open_foreign
+
+    return open_foreign(path, adapter, threads)
+
+
 def _engine_source(
     name: str,
-    engine: Engine,
+    copies: Sequence[Engine],
     images: "Images",
     batches: Sequence[int] | None,
     threads: int | None,
 ) -> Source:
-    manifest, size = engine.manifest, engine.contract.image.size
+    """An engine, with as many requests in flight as there are copies of it."""
+    manifest, size = copies[0].manifest, copies[0].contract.image.size
     if batches is None:
         fitting = [batch for batch in BATCHES if manifest.fits(batch)]
         batches = fitting or [manifest.profiles[0].opt]
     for batch in batches:  # what the engine refuses, it refuses before anything is timed
-        engine.infer({"image": images(batch, size)})
+        for engine in copies:
+            engine.infer({"image": images(batch, size)})
 
-    work = _work(engine)
+    work = _work(copies[0])
 
     def row(batch: int) -> Row:
         inputs = {"image": images(batch, size)}
+        first, *others = (partial(engine.infer, inputs) for engine in copies)
         return Row(
-            name=name,
+            name=name if not others else f"{name}, {len(copies)} in flight",
             batch=batch,
-            call=lambda: engine.infer(inputs),
+            call=first,
+            beside=tuple(others),
             precision=manifest.effective.precision,
             copies=HOST_TO_HOST,
             threads=threads,
@@ -112,9 +176,12 @@ def _engine_source(
     return Source(batches, row)
 
 
-def _work(engine: Engine) -> Work:
-    """From the contract, and from what the engine really computes in."""
+def _work(engine: Engine) -> Work | None:
+    """From the contract, and from what the engine really computes in; None for a peer's file, of
+    which nobody counted it."""
     contract, manifest = engine.contract, engine.manifest
+    if not contract.cost.flops:
+        return None
     specs = [*contract.inputs, *contract.outputs]
     return Work(
         flops=contract.cost.flops,
@@ -139,15 +206,20 @@ def _torch_source(
     mesh: bool,
     batches: Sequence[int],
     threads: int | None,
+    compiled: bool,
 ) -> Source:
-    from benchmarks.throughput.torch_row import EagerNetwork
+    from benchmarks.throughput.torch_row import TorchNetwork
 
-    network = EagerNetwork(checkpoint, head_folder=head, mesh=mesh, threads=threads)
+    network = TorchNetwork(
+        checkpoint, head_folder=head, mesh=mesh, threads=threads, compiled=compiled
+    )
 
     def row(batch: int) -> Row:
         crops = images(batch, network.size)
+        if compiled:
+            network.prepare(crops)
         return Row(
-            name="torch eager",
+            name="torch.compile" if compiled else "torch eager",
             batch=batch,
             call=lambda: network(crops),
             precision="float32",
@@ -159,10 +231,10 @@ def _torch_source(
     return Source(batches, row)
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Engine names; the whole path where two engines share one."""
-    count = Counter(folder.name for folder in folders)
-    return [folder.name if count[folder.name] == 1 else str(folder) for folder in folders]
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Names of engine folders or files; the whole path where two share one."""
+    count = Counter(path.name for path in paths)
+    return [path.name if count[path.name] == 1 else str(path) for path in paths]
 
 
 class Images:

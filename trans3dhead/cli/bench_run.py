@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from engines.errors import UserError
 from trans3dhead.cli.common import CommonOptions, Outcome
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
-    """Time engines, and a checkpoint in eager PyTorch, interleaved in one run.
+    """Time engines, peers' files and a checkpoint in PyTorch, interleaved in one run.
 
     A call takes uint8 crops in host memory and ends when every output is back in host arrays.
     Rows take turns every quarter of a second, so that drift hits all alike. No call is dropped
@@ -25,16 +26,25 @@ class Options(CommonOptions):
 
     engines: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Engine folders, BUNDLE/engines/NAME."""
+    foreign: tuple[Path, ...] = ()
+    """Peers' ONNX or TorchScript files with one image input."""
+    adapter: tuple[Path, ...] = ()
+    """A TOML file for each of --foreign that says what it takes and gives (docs/parity.md)."""
     checkpoint: Path | None = None
     """Checkpoint to time as eager float32 PyTorch: the row that ratios are taken to."""
+    compile: bool = False
+    """Time the checkpoint under torch.compile too; compiling is not counted."""
     head: Path | None = None
     """Folder of the checkpoint's head model, where it is not the built-in one."""
     batch: tuple[int, ...] = ()
     """Images a call, such as 1 4 16; by default those of 1, 4 and 16 that each engine takes."""
+    in_flight: tuple[int, ...] = (1,)
+    """Requests under way at a time, such as 1 2: a row of each engine for each number. Each request
+    has an engine and a thread of its own; --threads are those of one engine."""
     seconds: float = 5.0
     """Counted seconds for each row."""
     threads: int | None = None
-    """CPU threads of every row; each runtime's own choice by default."""
+    """CPU threads of every engine; each runtime's own choice by default."""
     roofline: bool = False
     """Also measure what this machine can do at most (matrix products by every library that is
     here, a large copy), and say how far from it each row is. Exit code 1 where one is above."""
@@ -49,13 +59,22 @@ def run(options: Options) -> Outcome:
     from engines.files import write_whole
     from trans3dhead.cli.terminal import stage_bars, wide_console
 
+    if len(options.foreign) != len(options.adapter):
+        raise UserError(
+            f"{len(options.foreign)} files came with --foreign and {len(options.adapter)} with "
+            "--adapter; expected an adapter for each file, in the same order"
+        )
+    foreign = tuple(zip(options.foreign, options.adapter, strict=True))
     console = wide_console()
     with stage_bars(console) as progress:
         report = bench(
             options.engines,
+            foreign=foreign,
             checkpoint=options.checkpoint,
+            compiled=options.compile,
             head=options.head,
             batches=options.batch or None,
+            in_flight=options.in_flight,
             seconds=options.seconds,
             threads=options.threads,
             roofline=options.roofline,

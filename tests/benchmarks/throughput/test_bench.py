@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.report.bench_sections import notes
 from benchmarks.throughput.bench import bench
 from benchmarks.throughput.rows import open_rows
 from engines.errors import UserError
@@ -59,6 +61,74 @@ def test_a_run_has_ratios_to_eager_pytorch(engine, checkpoint) -> None:
     assert "host" in eager.copies
 
 
+def test_a_compiled_checkpoint_is_a_row_beside_the_eager_one(checkpoint, monkeypatch) -> None:
+    """By a backend that compiles nothing: what inductor makes, the slow test sees."""
+    monkeypatch.setattr("benchmarks.throughput.torch_row.BACKEND", "eager")
+    with open_rows([], checkpoint=checkpoint, compiled=True, batches=[1], threads=1) as rows:
+        assert [row.name for row in rows] == ["torch eager", "torch.compile"]
+        eager, compiled = (row.call() for row in rows)
+    for name, value in eager.items():
+        np.testing.assert_allclose(compiled[name], value, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_inductor_compiles_the_network(checkpoint) -> None:
+    report = bench([], checkpoint=checkpoint, compiled=True, batches=[1, 2], seconds=0.1, threads=1)
+    assert [row.name for row in report.rows] == ["torch eager", "torch.compile"] * 2
+
+
+def test_no_compiler_is_said_before_anything_is_timed(checkpoint, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.throughput.torch_row.COMPILERS", ("no-such-compiler",))
+    with pytest.raises(UserError, match=r"needs a C\+\+ compiler"):
+        bench([], checkpoint=checkpoint, compiled=True)
+
+
+def test_a_backend_that_fails_is_said_in_one_line(checkpoint, monkeypatch) -> None:
+    def backend(graph, inputs):
+        raise ValueError("no kernels")
+
+    monkeypatch.setattr("benchmarks.throughput.torch_row.BACKEND", backend)
+    with pytest.raises(UserError, match=r"torch.compile failed at batch 1 .*no kernels"):
+        bench([], checkpoint=checkpoint, compiled=True, batches=[1])
+
+
+def test_requests_in_flight_are_rows_of_their_own(engine) -> None:
+    report = bench([engine], batches=[1], in_flight=[1, 2], seconds=0.1, threads=1)
+    assert [(row.name, row.in_flight) for row in report.rows] == [
+        ("planted", 1),
+        ("planted, 2 in flight", 2),
+    ]
+    assert report.rows[1].baseline == "planted"
+    assert any("wall time" in note for note in notes(report))
+
+
+ADAPTER = """
+[input]
+size = 32
+layout = "NHWC"
+dtype = "uint8"
+divide = 1.0
+[outputs.landmarks]
+name = "landmarks"
+frame = "crop"
+[outputs.params]
+name = "params"
+"""
+
+
+def test_a_peers_file_is_a_row(engine, tmp_path, capsys) -> None:
+    adapter, found = tmp_path / "peer.toml", tmp_path / "bench.json"
+    adapter.write_text(ADAPTER)
+    peer = ["--foreign", str(engine / "model.onnx"), "--adapter", str(adapter)]
+    words = ["bench", "run", str(engine), "--batch", "2", "--seconds", "0.1", "--json", str(found)]
+    assert main([*words, *peer]) == 0
+    rows = json.loads(found.read_text())["rows"]
+    assert [row["name"] for row in rows] == ["planted", "model.onnx"]
+    assert rows[1]["limit"] is None  # nobody counted its work
+    assert main([*words, *peer[:2]]) == 2
+    assert "an adapter for each file" in capsys.readouterr().err
+
+
 def test_a_batch_outside_the_profile_is_refused_with_a_cure(engine) -> None:
     with pytest.raises(UserError, match=r"batch 8 came.*takes 1 to 4.*rebuild"):
         bench([engine], batches=[1, 8])
@@ -72,6 +142,8 @@ def test_a_batch_outside_the_profile_is_refused_with_a_cure(engine) -> None:
         ({"seconds": 0.0}, "--seconds 0 came"),
         ({"seconds": float("nan")}, "--seconds nan came"),
         ({"threads": 0}, "threads 0 came"),
+        ({"compiled": True}, "--compile came without --checkpoint"),
+        ({"in_flight": [1, 0]}, "--in-flight 1, 0 came"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(engine, change, said) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.throughput.compare import SavedRow, SavedRun, compare_runs, read_run
+from benchmarks.throughput.results import SCHEMA
 from engines.errors import UserError
 from trans3dhead.cli.main import main
 
@@ -51,7 +52,7 @@ def test_a_threshold_that_is_none_is_refused(threshold: float) -> None:
 def written(path: Path, milliseconds: float, name: str = "engine") -> Path:
     row = {"name": name, "batch": 1, "precision": "float32", "rounds": [milliseconds] * 8}
     machine = {"gpu": None, "cpu": "a processor"}
-    found = {"schema": 2, "rows": [row], "before": {"machine": machine}}
+    found = {"schema": SCHEMA, "rows": [row], "before": {"machine": machine}}
     path.write_text(json.dumps(found))
     return path
 
@@ -64,7 +65,7 @@ def test_the_command_exits_with_1_for_a_regression(tmp_path, capsys) -> None:
     assert "0.500" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ['{"schema": 1, "rows": []}', "[]", '{"schema": 2, "rows": [{}]}'])
+@pytest.mark.parametrize("text", ['{"schema": 1, "rows": []}', "[]", '{"schema": 3, "rows": [{}]}'])
 def test_a_file_of_something_else_is_refused(text: str, tmp_path) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)

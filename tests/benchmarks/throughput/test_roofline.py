@@ -8,6 +8,7 @@ from benchmarks.throughput import ceilings as measured
 from benchmarks.throughput.ceilings import higher, measure_ceilings
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Row, Work, measure
+from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import summarise
 from benchmarks.throughput.roofline import Ceiling, limit_of
 from benchmarks.throughput.rows import product_kind
@@ -44,7 +45,7 @@ def test_a_row_above_its_ceiling_is_called_impossible() -> None:
         work=WORK,
     )  # fmt: skip
     state = look()
-    report = summarise(measure([row], seconds=0.05), state, state, CEILINGS)
+    report = summarise(measure([row], null_row(), seconds=0.05), state, state, CEILINGS)
     assert [found.name for found in report.impossible] == ["liar"]
 
 
