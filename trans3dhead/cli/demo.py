@@ -116,7 +116,8 @@ def run(options: Options) -> Outcome:
     read = []
     for image, bbox in _some_heads(heads):
         words = (image, "--engine", full, "--bbox", *bbox, "--out", folder / "read")
-        read.append((image, *steps("predict", *words).report))
+        photo = steps("predict", *words).report
+        read.append((image, photo.image, photo.heads[0]))
 
     story = Story(
         evaluation=evaluation,

@@ -1,61 +1,120 @@
-"""`trans3dhead predict`: a photo and a box in; landmarks, pose, mesh and a drawing out."""
+"""`trans3dhead predict`: photos, a video or a camera in; landmarks, pose, meshes, drawings out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from trans3dhead.cli.common import CommonOptions, Outcome
 
+if TYPE_CHECKING:
+    from trans3dhead.data.crop import BBox
+    from trans3dhead.reading.detection import Image
+
+PHOTO_OUTPUTS = ("head_mesh", "pose", "landmarks68", "params", "obj")
+VIDEO_OUTPUTS = ("head_mesh", "pose", "landmarks68")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
-    """Read the head in a photo with a built engine; needs no torch.
+    """Read the heads in photos, a video or a camera's picture with a built engine. No torch.
 
-    Writes OUT/PHOTO.json (landmarks, pose, 413 parameters), OUT/PHOTO.obj (the mesh) and
-    OUT/PHOTO.png (all drawn on the photo). The photo is turned as its EXIF says; grey becomes
-    three channels, transparency is dropped. The network is given RGB.
+    Heads are found by --bbox, --boxes or a detector. Photos are turned as their EXIF says; the
+    network is given RGB. An item that fails is told in one line, the rest goes on, and the exit
+    code is 1. What a video shows is written as a video, at its own resolution.
     """
 
-    photo: tyro.conf.Positional[Path]
-    """Image file: PNG, JPEG or the like."""
+    input: tyro.conf.Positional[str]
+    """An image, a folder (with its subfolders), a quoted pattern such as 'photos/**/*.jpg', a video
+    file, or the index of a camera (0, 1 ...; Ctrl-C ends it)."""
     engine: Path
     """Engine folder, BUNDLE/engines/NAME, made by `trans3dhead build`."""
-    bbox: tuple[float, float, float, float]
-    """x y w h around the whole head, in pixels of the upright photo."""
+    outputs: tuple[str, ...] | None = None
+    """Kinds of output, of: landmarks68, dense (or dense:SUBSET), face_mesh, head_mesh, pose,
+    params, obj, ply, glb, depth, normals. By default head_mesh, pose and landmarks68, drawn, and
+    for photos params and obj. In a video, params and meshes are files of every frame."""
     out: Path = Path("prediction")
-    """Folder for the three files."""
+    """Folder for the files, which are named after the photo or video."""
+    bbox: tuple[float, float, float, float] | None = None
+    """x y w h around the whole head, in pixels of the upright photo; the same in every photo. In a
+    video, in its first frame; the detector is asked when that head is lost."""
+    boxes: Path | None = None
+    """Boxes of many photos: JSON {name: [x, y, w, h] or a list of such}, an index of DAD-3DHeads,
+    or CSV rows name,x,y,w,h. A photo is found by its path as told, its name or its stem."""
+    detector: Path | None = None
+    """YuNet's face_detection_yunet_*.onnx; OpenCV's bundled Haar cascades by default."""
+    disagreement: Annotated[float, tyro.conf.arg(metavar="PERCENT")] = 10.0
+    """Tell, and in a video look again, where the landmarks and the mesh's landmarks are further
+    apart in the mean, in per cent of sqrt(w * h) of the head's box: tight crops, no head."""
+    jsonl: Path | None = None
+    """Also write a line of JSON for every photo or frame, as they are done."""
+    smooth: bool = False
+    """Steady a video's heads with a One-Euro filter; slow heads then lag by up to 0.16 s."""
+    video: Path | None = None
+    """The drawn video, .mp4 (mp4v) or .avi (MJPG); OUT/NAME-drawn.mp4 by default. Browsers play
+    neither."""
+    frames: int | None = None
+    """Stop after so many frames of a video or camera."""
     head: Path | None = None
     """Folder of the head model, where the bundle does not bring it."""
     threads: int | None = None
-    """CPU threads; the runtime's own choice by default."""
+    """CPU threads of the engine; the runtime's own choice by default."""
 
 
 def run(options: Options) -> Outcome:
-    import json
-
     import cv2
-    from rich.console import Console
 
-    from engines.files import write_whole
-    from trans3dhead.data.images import read_rgb
-    from trans3dhead.outputs import record
+    from engines.errors import UserError
+    from trans3dhead.cli.predict_photos import predict_photos
+    from trans3dhead.cli.predict_video import predict_video
+    from trans3dhead.outputs.kinds import chosen_kinds
     from trans3dhead.prediction import Predictor
+    from trans3dhead.reading.detection import open_detector
+    from trans3dhead.reading.sources import Video, find_source
 
-    image = read_rgb(options.photo)
+    # A broken file is told in a line of ours; the decoders' own lines would drown it.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    source = find_source(options.input, options.out)
+    kinds = options.outputs
+    if kinds is None:
+        kinds = VIDEO_OUTPUTS if isinstance(source, Video) else PHOTO_OUTPUTS
+    chosen_kinds(kinds)
+    given = given_boxes(options)
+    if given is not None and options.detector is not None and not isinstance(source, Video):
+        raise UserError(
+            "--detector came beside boxes; expected one way to find heads; leave one of them out"
+        )
+    detect = open_detector(options.detector)
     with Predictor.open(options.engine, head=options.head, threads=options.threads) as predictor:
-        prediction = predictor(image, options.bbox)
-    found = {
-        "photo": options.photo.name,
-        "image_height_width": list(image.shape[:2]),
-        "color_order": "RGB",
-        **record(prediction),
-    }
-    stem = options.out / options.photo.stem
-    drawn = cv2.cvtColor(prediction.draw(image), cv2.COLOR_RGB2BGR)
-    write_whole(stem.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
-    prediction.save_obj(stem.with_suffix(".obj"))
-    write_whole(stem.with_suffix(".png"), cv2.imencode(".png", drawn)[1].tobytes())
-    angles = ", ".join(f"{name} {value:+.1f}°" for name, value in prediction.pose.items())
-    Console().print(f"{angles}\n{stem}.json, .obj and .png written", highlight=False)
-    return Outcome(data=found, report=(image, prediction))
+        if isinstance(source, Video):
+            first = [] if given is None else given(source.name)
+            return predict_video(
+                options, source, kinds, predictor=predictor, detect=detect, first=first
+            )
+
+        def find(name: str, image: "Image") -> "list[BBox]":
+            return detect(image) if given is None else given(name)
+
+        return predict_photos(options, source, kinds, predictor, find)
+
+
+def given_boxes(options: Options) -> "Callable[[str], list[BBox]] | None":
+    """Name of a photo or video to the boxes that were given; None where none were.
+
+    Raises:
+        UserError: they were given twice, or the file is broken.
+    """
+    from engines.errors import UserError
+    from trans3dhead.reading.boxes import boxes_of, read_boxes
+
+    if options.bbox is not None and options.boxes is not None:
+        raise UserError("--bbox and --boxes came; expected one of them; leave the other out")
+    if options.bbox is not None:
+        bbox = options.bbox
+        return lambda name: [bbox]
+    if options.boxes is not None:
+        path, boxes = options.boxes, read_boxes(options.boxes)
+        return lambda name: boxes_of(boxes, name, path)
+    return None

@@ -39,3 +39,32 @@ def stage_bars(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def rate_bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar on stderr with items a second, called once an item; gone when all is done.
+
+    Args:
+        total: None where nobody knows.
+    """
+    from rich import progress as bars
+    from rich.console import Console
+    from rich.text import Text
+
+    class Rate(bars.ProgressColumn):
+        """Items a second."""
+
+        def render(self, task: bars.Task) -> Text:
+            return Text(f"{task.speed:.1f} {what}/s" if task.speed else "")
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        Rate(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)

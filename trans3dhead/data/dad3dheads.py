@@ -173,12 +173,13 @@ def _item(root: Path, path: Path, number: int, entry: Any) -> Item:
         item_id=str(entry["item_id"]),
         image_path=root / str(entry["img_path"]),
         annotation_path=None if annotation_path is None else root / str(annotation_path),
-        bbox=_bbox(where, entry["bbox"]),
+        bbox=bbox_of_json(where, entry["bbox"]),
         attributes=attributes if isinstance(attributes, dict) else {},
     )
 
 
-def _bbox(where: str, value: Any) -> BBox:
+def bbox_of_json(where: str, value: Any) -> BBox:
+    """(x, y, w, h) of a JSON list of four numbers; a UserError that names `where` otherwise."""
     numbers = value if isinstance(value, list) else []
     valid = len(numbers) == 4 and all(
         isinstance(number, int | float) and math.isfinite(number) for number in numbers

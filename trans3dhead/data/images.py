@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import UserError
+from engines.errors import UserError, one_line
 
 _WHOLE_PNG = b"IEND\xaeB`\x82"  # the last chunk of a PNG, with its checksum
 _END_OF_JPEG = b"\xff\xd9"
@@ -16,8 +16,8 @@ _JPEG_SCAN = b"\xff\xda"
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """The image as [H, W, 3] uint8 RGB.
 
-    Grey becomes three equal channels, alpha is dropped, 16 bits become 8, and the picture is turned
-    as its EXIF orientation says.
+    Grey becomes three equal channels, alpha is dropped, 16 bits become 8, CMYK becomes RGB, and the
+    picture is turned as its EXIF orientation says.
 
     Raises:
         UserError: the file is missing, is cut short, or is no image OpenCV can read.
@@ -32,7 +32,13 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         raise UserError(
             f"image {path} is cut short ({len(data)} bytes); expected a whole file; copy it again"
         )
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # more pixels than OpenCV takes, 2**30
+        raise UserError(
+            f"image {path} is too large or broken ({one_line(error):.120}); expected at most 2**30 "
+            "pixels; convert it"
+        ) from error
     if image is None:
         raise UserError(
             f"{path} is not an image OpenCV can read; expected PNG, JPEG or the like; convert it"

@@ -1,0 +1,152 @@
+"""Following heads through a video: the next crop is where the last mesh was.
+
+A detector starts a track, is asked again where the two branches of the network disagree or the
+box leaves the frame, and now and then for heads that are new.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trans3dhead.data.crop import BBox
+from trans3dhead.outputs.prediction import Prediction
+from trans3dhead.reading.agreement import DISAGREEMENT_LIMIT, in_doubt, mesh_box
+from trans3dhead.reading.detection import SAME_HEAD, Image, overlap
+
+STILL = 0.05
+"""A box stays where it is while every side of the mesh's box lies within this share of its width
+and height: a still head keeps its crop to the pixel, and the crop stays within the 5 % to 15 %
+around the head that training draws (SPEC 5)."""
+CONFIRMED = 0.5
+"""Intersection over union with a detected head below which a track starts anew from it."""
+INSIDE = 0.5
+"""Share of a box that must lie in the frame."""
+SHAPES = (0.4, 2.5)
+"""Width over height of a head's box, at the least and at the most."""
+SMALLEST = 12.0
+"""Pixels of a box's shorter side."""
+
+Read = Callable[[Sequence[BBox]], list[Prediction]]
+"""The heads of the present frame inside boxes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A head of a frame."""
+
+    track: int
+    """The same number for the same head as long as it is followed."""
+    head: Prediction
+    doubt: bool
+    """The branches disagree and the detector knew nothing better."""
+
+
+@dataclass(kw_only=True)
+class _Track:
+    number: int
+    bbox: BBox
+    doubts: int = 0
+    """Frames in a row in which the branches disagreed."""
+
+
+class HeadTracker:
+    """Heads of frame after frame. Feed every frame of one video in its order.
+
+    Args:
+        detect: finds heads in an image; asked in a frame without tracks, in one where a head was
+            lost or is in doubt, and once in `interval` frames.
+        first: boxes of the first frame, in place of the detector's.
+        interval: frames between two searches for new heads.
+        patience: frames that a head may stay in doubt before it is dropped.
+        limit: disagreement of the branches from which a head is in doubt, per cent.
+    """
+
+    def __init__(
+        self,
+        detect: Callable[[Image], list[BBox]],
+        *,
+        first: Sequence[BBox] = (),
+        interval: int = 30,
+        patience: int = 15,
+        limit: float = DISAGREEMENT_LIMIT,
+    ) -> None:
+        self.searches = 0
+        """How often the detector was asked."""
+        self._detect = detect
+        self._interval, self._patience, self._limit = interval, patience, limit
+        self._numbers = itertools.count()
+        self._tracks = [_Track(number=next(self._numbers), bbox=bbox) for bbox in first]
+        self._since_search = 0
+
+    def follow(self, image: Image, read: Read) -> list[Followed]:
+        """The heads of the next frame.
+
+        Args:
+            image: [H, W, 3] uint8 RGB.
+            read: reads this frame's heads inside boxes.
+        """
+        self._since_search += 1
+        searched = not self._tracks or self._since_search >= self._interval
+        if searched:
+            self._search(image)
+        found = self._read(read)
+        if not searched and any(self._lost(track, head, image) for track, head in found):
+            self._search(image, [track for track, head in found if self._lost(track, head, image)])
+            found = self._read(read)
+        answers = []
+        for track, head in found:
+            doubt = in_doubt(head, self._limit)
+            track.doubts = track.doubts + 1 if doubt else 0
+            box = mesh_box(head)
+            if not _plausible(box, image) or track.doubts > self._patience:
+                self._tracks.remove(track)
+                self._since_search = self._interval  # look again in the next frame
+            else:
+                track.bbox = _next_box(track.bbox, box)
+            answers.append(Followed(track=track.number, head=head, doubt=doubt))
+        return answers
+
+    def _read(self, read: Read) -> list[tuple[_Track, Prediction]]:
+        heads = read([track.bbox for track in self._tracks]) if self._tracks else []
+        return list(zip(self._tracks, heads, strict=True))
+
+    def _lost(self, track: _Track, head: Prediction, image: Image) -> bool:
+        """Whether the detector should be asked about a head in this frame: the first in doubt, and
+        every few after it, as a search costs more than a frame."""
+        if not _plausible(mesh_box(head), image):
+            return True
+        return in_doubt(head, self._limit) and track.doubts % 5 == 0
+
+    def _search(self, image: Image, doubtful: Sequence[_Track] = ()) -> None:
+        """Ask the detector; tracks it contradicts start anew, heads it alone knows get a track."""
+        self.searches += 1
+        self._since_search = 0
+        boxes = list(self._detect(image))
+        for track in self._tracks:
+            best = max(boxes, key=lambda box: overlap(box, track.bbox), default=None)
+            if best is None or overlap(best, track.bbox) < SAME_HEAD:
+                continue
+            if track in doubtful or overlap(best, track.bbox) < CONFIRMED:
+                track.bbox = best
+            boxes.remove(best)
+        for box in boxes:
+            if all(overlap(box, track.bbox) < SAME_HEAD for track in self._tracks):
+                self._tracks.append(_Track(number=next(self._numbers), bbox=box))
+
+
+def _next_box(last: BBox, mesh: BBox) -> BBox:
+    """The mesh's box, or the last one where they differ by less than `STILL`."""
+    (x, y, w, h), (mx, my, mw, mh) = last, mesh
+    moves = (mx - x, mx + mw - x - w, my - y, my + mh - y - h)
+    room = (STILL * w, STILL * w, STILL * h, STILL * h)
+    return last if all(abs(m) <= r for m, r in zip(moves, room, strict=True)) else mesh
+
+
+def _plausible(box: BBox, image: Image) -> bool:
+    """Whether a box can be a head's in this frame; not if it is not finite."""
+    x, y, w, h = box
+    if not (min(w, h) >= SMALLEST and SHAPES[0] <= w / h <= SHAPES[1]):
+        return False
+    height, width = image.shape[:2]
+    shown = (min(x + w, width) - max(x, 0)) * max(min(y + h, height) - max(y, 0), 0)
+    return bool(shown >= INSIDE * w * h)
