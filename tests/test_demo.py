@@ -91,13 +91,13 @@ def test_a_real_photograph_is_read_without_torch(
     done = without_torch("predict", photo, "--engine", demo.engine("fp32"), *box, "--out", out)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in out.iterdir()} == {
-        f"astronaut.{s}" for s in ("json", "obj", "png")
+        f"astronaut{ending}" for ending in (".json", ".obj", "-drawn.png")
     }
     found = json.loads((out / "astronaut.json").read_text())
     assert len(found["landmarks_xy_pixels"]) == 68
     assert len(found["params"]) == 413
     assert set(found["pose_degrees"]) == {"pitch", "yaw", "roll"}
-    assert io.imread(out / "astronaut.png").shape == photos.astronaut().shape
+    assert io.imread(out / "astronaut-drawn.png").shape == photos.astronaut().shape
     vertices = [
         line for line in (out / "astronaut.obj").read_text().splitlines() if line[:2] == "v "
     ]

@@ -1,7 +1,7 @@
-"""From a photo and boxes to heads, through a built engine. No torch is needed.
+"""From a photo to its heads, through a built engine. No torch is needed.
 
 with Predictor.open(Path("bundle/engines/onnxruntime-fp32")) as predictor:
-    prediction = predictor(image, bbox)          # image: [H, W, 3] uint8 RGB, never BGR
+    prediction = predictor(image)          # image: [H, W, 3] uint8 RGB, never BGR
 prediction.save_obj(Path("head.obj"))
 """
 
@@ -18,6 +18,7 @@ from engines.bundle import Bundle
 from engines.errors import UserError
 from engines.runtime import Engine, bundle_of, open_engine
 from trans3dhead.data.crop import BBox, CropTransform, crop_box, crop_image
+from trans3dhead.detection import Detector, HaarDetector, open_detector
 from trans3dhead.head.layout import to_full
 from trans3dhead.head.model import HeadModel, posed_vertices, project
 from trans3dhead.head.source import head_by_identity
@@ -46,11 +47,17 @@ class Predictor:
     """
 
     def __init__(
-        self, engine: Engine, head: HeadSurface, subsets: Mapping[str, np.ndarray] | None = None
+        self,
+        engine: Engine,
+        head: HeadSurface,
+        subsets: Mapping[str, np.ndarray] | None = None,
+        detect: Detector | None = None,
     ) -> None:
         self.engine = engine
         self.head = head
         self.subsets = subsets or {}
+        self.detect = detect or HaarDetector()
+        """Finds heads where no box is given."""
 
     @classmethod
     def open(
@@ -60,6 +67,7 @@ class Predictor:
         head: Path | None = None,
         threads: int | None = None,
         subsets: Mapping[str, Path] | None = None,
+        detector: Path | None = None,
     ) -> Self:
         """Open an engine folder, BUNDLE/engines/NAME.
 
@@ -69,21 +77,34 @@ class Predictor:
             threads: of the CPU; the runtime's own choice where None.
             subsets: vertex subsets to draw, a name to its index file or keypoint folder
                 (`outputs.index_files`), beside those of the head model.
+            detector: YuNet's ONNX file; OpenCV's Haar cascades where None.
 
         Raises:
             UserError: the engine or its bundle is missing, altered or built elsewhere; the
-                head model is another one; a subset cannot be read.
+                head model is another one; a subset or the detector cannot be read.
         """
-        vertices = read_subsets(subsets or {})
+        vertices, detect = read_subsets(subsets or {}), open_detector(detector)
         engine = open_engine(folder, threads=threads)
-        return cls(engine, head_of(Bundle.open(bundle_of(folder)), head), vertices)
+        return cls(engine, head_of(Bundle.open(bundle_of(folder)), head), vertices, detect)
 
-    def __call__(self, image: NDArray[np.uint8], bbox: BBox) -> Prediction:
-        """The head inside a box; see `predict`."""
-        return self.predict(image, [bbox])[0]
+    def __call__(self, image: NDArray[np.uint8], bbox: BBox | None = None) -> Prediction:
+        """The head inside a box, or the one the detector is surest of; see `predict`.
 
-    def predict(self, image: NDArray[np.uint8], bboxes: Sequence[BBox]) -> list[Prediction]:
-        """The heads inside boxes, in their order.
+        Raises:
+            UserError: as `predict`, and where no box is given and the detector finds no head.
+        """
+        heads = self.predict(image, None if bbox is None else [bbox])
+        if not heads:
+            raise UserError(
+                f"no head found in the image of {image.shape[1]} x {image.shape[0]} pixels by the "
+                f"detector ({self.detect.name}); expected one; give its box (x, y, w, h)"
+            )
+        return heads[0]
+
+    def predict(
+        self, image: NDArray[np.uint8], bboxes: Sequence[BBox] | None = None
+    ) -> list[Prediction]:
+        """The heads inside boxes, in their order, or those that the detector finds.
 
         Args:
             image: [H, W, 3] uint8 RGB, upright.
@@ -93,6 +114,9 @@ class Predictor:
         Raises:
             UserError: the image is of another kind, or a box does not meet it.
         """
+        _check_image(image)
+        if bboxes is None:
+            bboxes = self.detect(image)
         if not len(bboxes):
             return []
         crops = [self.crop(image, bbox) for bbox in bboxes]
@@ -100,11 +124,7 @@ class Predictor:
 
     def crop(self, image: NDArray[np.uint8], bbox: BBox) -> HeadCrop:
         """Step 1: cut a head out of its photo [H, W, 3] uint8 RGB."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise UserError(
-                f"the image came as {image.dtype} {list(image.shape)}; "
-                "expected uint8 [H, W, 3] RGB; read it with trans3dhead.data.images.read_rgb"
-            )
+        _check_image(image)
         size = self.engine.contract.image.size
         pixels, transform = crop_image(image, crop_box(bbox, image.shape[:2]), size)
         return HeadCrop(bbox, pixels, transform)
@@ -151,6 +171,14 @@ class Predictor:
             return vertices, answers["projected"]
         size = self.engine.contract.image.size
         return vertices, project(vertices, to_full(answers["params"]), size)
+
+
+def _check_image(image: NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(
+            f"the image came as {image.dtype} {list(image.shape)}; "
+            "expected uint8 [H, W, 3] RGB; read it with trans3dhead.data.images.read_rgb"
+        )
 
 
 def head_of(bundle: Bundle, folder: Path | None) -> HeadSurface:

@@ -1,6 +1,6 @@
 """`trans3dhead predict`: photos, a video or a camera in; landmarks, pose, meshes, drawings out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from trans3dhead.cli.common import CommonOptions, Outcome
 
 if TYPE_CHECKING:
     from trans3dhead.data.crop import BBox
-    from trans3dhead.reading.detection import Image
+    from trans3dhead.detection import Image
 
 PHOTO_OUTPUTS = ("head_mesh", "pose", "landmarks68", "params", "obj")
 VIDEO_OUTPUTS = ("head_mesh", "pose", "landmarks68")
@@ -57,6 +57,9 @@ class Options(CommonOptions):
     neither."""
     frames: int | None = None
     """Stop after so many frames of a video or camera."""
+    subsets: tuple[str, ...] = ()
+    """NAME=PATH of vertex subsets to draw as dense:NAME: a .npy file of indices, or a keypoint
+    folder of DAD-3DHeads."""
     head: Path | None = None
     """Folder of the head model, where the bundle does not bring it."""
     threads: int | None = None
@@ -71,7 +74,6 @@ def run(options: Options) -> Outcome:
     from trans3dhead.cli.predict_video import predict_video
     from trans3dhead.outputs.kinds import chosen_kinds
     from trans3dhead.prediction import Predictor
-    from trans3dhead.reading.detection import open_detector
     from trans3dhead.reading.sources import Video, find_source
 
     # A broken file is told in a line of ours; the decoders' own lines would drown it.
@@ -86,18 +88,33 @@ def run(options: Options) -> Outcome:
         raise UserError(
             "--detector came beside boxes; expected one way to find heads; leave one of them out"
         )
-    detect = open_detector(options.detector)
-    with Predictor.open(options.engine, head=options.head, threads=options.threads) as predictor:
+    with Predictor.open(
+        options.engine,
+        head=options.head,
+        threads=options.threads,
+        subsets=named_paths(options.subsets),
+        detector=options.detector,
+    ) as predictor:
         if isinstance(source, Video):
             first = [] if given is None else given(source.name)
-            return predict_video(
-                options, source, kinds, predictor=predictor, detect=detect, first=first
-            )
+            return predict_video(options, source, kinds, predictor=predictor, first=first)
 
         def find(name: str, image: "Image") -> "list[BBox]":
-            return detect(image) if given is None else given(name)
+            return predictor.detect(image) if given is None else given(name)
 
         return predict_photos(options, source, kinds, predictor, find)
+
+
+def named_paths(words: Sequence[str]) -> dict[str, Path]:
+    """NAME=PATH, word by word."""
+    from engines.errors import UserError
+
+    for word in words:
+        if not all(word.partition("=")):
+            raise UserError(
+                f"--subsets came with {word!r}; expected NAME=PATH; correct it"
+            )
+    return {name: Path(path) for name, _, path in (word.partition("=") for word in words)}
 
 
 def given_boxes(options: Options) -> "Callable[[str], list[BBox]] | None":

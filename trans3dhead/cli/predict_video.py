@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from trans3dhead.cli.predict import Options
     from trans3dhead.data.crop import BBox
     from trans3dhead.prediction import Predictor
-    from trans3dhead.reading.detection import Detector
     from trans3dhead.reading.sources import Video
     from trans3dhead.reading.videos import Frame
 
@@ -29,7 +28,6 @@ def predict_video(  # noqa: PLR0915 - one pipeline, from its reader to its repor
     kinds: Sequence[str],
     *,
     predictor: "Predictor",
-    detect: "Detector",
     first: "Sequence[BBox]",
 ) -> Outcome:
     """Read a video's frames and write what they show as a video.
@@ -68,7 +66,7 @@ def predict_video(  # noqa: PLR0915 - one pipeline, from its reader to its repor
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
         tracker = HeadTracker(
-            timed(detect, meter),
+            timed(predictor.detect, meter),
             first=first,
             interval=max(round(reader.rate), 1),
             patience=max(round(reader.rate / 2), 1),

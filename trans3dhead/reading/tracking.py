@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trans3dhead.data.crop import BBox
+from trans3dhead.detection import SAME_HEAD, Image, overlap
 from trans3dhead.outputs.prediction import Prediction
 from trans3dhead.reading.agreement import DISAGREEMENT_LIMIT, in_doubt, mesh_box
-from trans3dhead.reading.detection import SAME_HEAD, Image, overlap
 
 STILL = 0.05
 """A box stays where it is while every side of the mesh's box lies within this share of its width
