@@ -87,6 +87,11 @@ class Predictor:
         engine = open_engine(folder, threads=threads)
         return cls(engine, head_of(Bundle.open(bundle_of(folder)), head), vertices, detect)
 
+    @property
+    def all_subsets(self) -> dict[str, np.ndarray]:
+        """Vertex indices by name: those of the head model and the user's."""
+        return {**self.head.subsets, **self.subsets}
+
     def __call__(self, image: NDArray[np.uint8], bbox: BBox | None = None) -> Prediction:
         """The head inside a box, or the one the detector is surest of; see `predict`.
 

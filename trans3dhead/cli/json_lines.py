@@ -41,10 +41,10 @@ class JsonLines:
 def photo_record(read: "ReadPhoto") -> dict[str, Any]:
     """`item` and `error`, or `item`, `image_height_width`, `heads` and `files`."""
     entry: dict[str, Any] = {"item": read.photo.name}
-    if read.error or read.image is None:
+    if read.error:
         return entry | {"error": read.error}
     return entry | {
-        "image_height_width": list(read.image.shape[:2]),
+        "image_height_width": list(read.image_hw),
         "heads": [_head_record(head) for head in read.heads],
         "files": [str(path) for path in read.files],
     }

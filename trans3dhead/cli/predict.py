@@ -72,7 +72,7 @@ def run(options: Options) -> Outcome:
     from engines.errors import UserError
     from trans3dhead.cli.predict_photos import predict_photos
     from trans3dhead.cli.predict_video import predict_video
-    from trans3dhead.outputs.kinds import chosen_kinds
+    from trans3dhead.outputs.kinds import check_kinds, chosen_kinds
     from trans3dhead.prediction import Predictor
     from trans3dhead.reading.sources import Video, find_source
 
@@ -95,6 +95,7 @@ def run(options: Options) -> Outcome:
         subsets=named_paths(options.subsets),
         detector=options.detector,
     ) as predictor:
+        check_kinds(kinds, predictor.all_subsets)
         if isinstance(source, Video):
             first = [] if given is None else given(source.name)
             return predict_video(options, source, kinds, predictor=predictor, first=first)
@@ -111,9 +112,7 @@ def named_paths(words: Sequence[str]) -> dict[str, Path]:
 
     for word in words:
         if not all(word.partition("=")):
-            raise UserError(
-                f"--subsets came with {word!r}; expected NAME=PATH; correct it"
-            )
+            raise UserError(f"--subsets came with {word!r}; expected NAME=PATH; correct it")
     return {name: Path(path) for name, _, path in (word.partition("=") for word in words)}
 
 

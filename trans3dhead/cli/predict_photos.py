@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from trans3dhead.cli.predict import Options
+    from trans3dhead.detection import Image
     from trans3dhead.prediction import Predictor
     from trans3dhead.reading.photos import FindHeads, ReadPhoto
     from trans3dhead.reading.sources import Photos
@@ -30,9 +31,8 @@ def predict_photos(
     from trans3dhead.reading.photos import read_photos
     from trans3dhead.reading.stages import Meter
 
-    def finish(read: "ReadPhoto") -> "list[Path]":
-        assert read.image is not None
-        return write_outputs(kinds, read.image, read.heads, options.out / read.photo.stem)
+    def finish(read: "ReadPhoto", image: "Image") -> "list[Path]":
+        return write_outputs(kinds, image, read.heads, options.out / read.photo.stem)
 
     console, meter = wide_console(), Meter()
     total = len(source.items)

@@ -4,7 +4,7 @@ A kind is named by its key of `OUTPUT_KINDS`; `dense:NAME` asks for another vert
 dense's own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,7 +22,7 @@ from trans3dhead.outputs.painters import (
     paint_pose,
 )
 from trans3dhead.outputs.prediction import Prediction
-from trans3dhead.outputs.subsets import subset_of
+from trans3dhead.outputs.subsets import known_subset
 
 Image = NDArray[np.uint8]
 Paint = Callable[[Image, Prediction, str], Image]
@@ -105,11 +105,11 @@ def chosen_kinds(names: Sequence[str]) -> list[OutputKind]:
     return [_chosen(name) for name in names]
 
 
-def check_kinds(names: Sequence[str], prediction: Prediction) -> None:
-    """UserError for an unknown kind, or a subset that the head in use does not have."""
+def check_kinds(names: Sequence[str], subsets: Mapping[str, NDArray[np.int32]]) -> None:
+    """UserError for an unknown kind, or a subset that is none of `subsets`."""
     for kind in chosen_kinds(names):
         if kind.subset:
-            subset_of(prediction, kind.subset)
+            known_subset(subsets, kind.subset)
 
 
 def _chosen(name: str) -> OutputKind:

@@ -1,5 +1,6 @@
 """Named vertex subsets: the head model's own, and those of the user's index files."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +13,11 @@ from trans3dhead.outputs.prediction import Prediction
 
 def subset_of(prediction: Prediction, name: str) -> NDArray[np.int32]:
     """Vertex indices of a subset; UserError with the names there are where it is unknown."""
-    known = {**prediction.surface.subsets, **prediction.subsets}
+    return known_subset({**prediction.surface.subsets, **prediction.subsets}, name)
+
+
+def known_subset(known: Mapping[str, NDArray[np.int32]], name: str) -> NDArray[np.int32]:
+    """One of these vertex subsets; UserError with their names where it is none of them."""
     if name not in known:
         raise UserError(
             f"the vertex subset {name!r} is not known; expected one of "

@@ -1,6 +1,8 @@
 """Many photos through one engine: reading and finding heads ahead of it, writing behind it."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,8 @@ Image = NDArray[np.uint8]
 FindHeads = Callable[[str, Image], list[BBox]]
 """Name and pixels of a photo to the boxes of its heads; a UserError where they cannot be had."""
 
+LARGE = 50_000_000
+"""Pixels above which a photo is read again for drawing: its pixels do not wait in memory."""
 MOST_WAITING = 16
 """Photos kept in memory for a batch to fill: many may hold no head."""
 
@@ -29,8 +33,9 @@ class ReadPhoto:
     """A photo and the heads in it, or why there are none."""
 
     photo: Photo
+    image_hw: tuple[int, int] = (0, 0)
     image: Image | None = None
-    """[H, W, 3] RGB; None where it could not be read."""
+    """[H, W, 3] RGB; None where it could not be read or is `LARGE`."""
     heads: list[Prediction] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     """What was written of it."""
@@ -41,6 +46,7 @@ class ReadPhoto:
 @dataclass(kw_only=True)
 class _Loaded:
     photo: Photo
+    image_hw: tuple[int, int] = (0, 0)
     image: Image | None = None
     crops: list[HeadCrop] = field(default_factory=list)
     error: str = ""
@@ -50,7 +56,7 @@ def read_photos(
     photos: Iterable[Photo],
     predictor: Predictor,
     find: FindHeads,
-    finish: Callable[[ReadPhoto], list[Path]],
+    finish: Callable[[ReadPhoto, Image], list[Path]],
     meter: Meter,
 ) -> Iterator[ReadPhoto]:
     """Read photos in their order, each failure for itself.
@@ -67,7 +73,7 @@ def read_photos(
     Yields:
         Every photo, finished or failed.
     """
-    workers = cores()
+    workers, large = cores(), threading.Lock()
 
     def load(photo: Photo) -> _Loaded:
         try:
@@ -77,16 +83,19 @@ def read_photos(
                 boxes = find(photo.name, image)
             with meter("crop"):
                 crops = [predictor.crop(image, box) for box in boxes]
-            return _Loaded(photo=photo, image=image, crops=crops)
-        except (UserError, cv2.error) as error:
+        except (UserError, cv2.error, MemoryError) as error:
             return _Loaded(photo=photo, error=one_line(error))
+        hw = (image.shape[0], image.shape[1])
+        kept = image if hw[0] * hw[1] <= LARGE else None
+        return _Loaded(photo=photo, image_hw=hw, image=kept, crops=crops)
 
     def write(read: ReadPhoto) -> ReadPhoto:
         if read.heads:
             try:
-                with meter("write"):
-                    read.files = finish(read)
-            except (UserError, OSError, cv2.error) as error:
+                with meter("write"), nullcontext() if read.image is not None else large:
+                    image = read_rgb(read.photo.path) if read.image is None else read.image
+                    read.files = finish(read, image)
+            except (UserError, OSError, cv2.error, MemoryError) as error:
                 read.error = one_line(error)
         return read
 
@@ -115,4 +124,10 @@ def _answer(waiting: Sequence[_Loaded], predictor: Predictor, meter: Meter) -> I
         heads = iter(predictor.assemble(crops, predictor.infer(crops)) if crops else [])
     for item in waiting:
         found = [next(heads) for _ in item.crops]
-        yield ReadPhoto(photo=item.photo, image=item.image, heads=found, error=item.error)
+        yield ReadPhoto(
+            photo=item.photo,
+            image_hw=item.image_hw,
+            image=item.image,
+            heads=found,
+            error=item.error,
+        )

@@ -118,17 +118,25 @@ class HeadTracker:
         return in_doubt(head, self._limit) and track.doubts % 5 == 0
 
     def _search(self, image: Image, doubtful: Sequence[_Track] = ()) -> None:
-        """Ask the detector; tracks it contradicts start anew, heads it alone knows get a track."""
+        """Ask the detector; tracks it contradicts start anew, heads it alone knows get a track.
+
+        A doubtful track ends where the detector sees heads, but only elsewhere. Where it sees none
+        it may have missed this one, as it misses many from the side.
+        """
         self.searches += 1
         self._since_search = 0
         boxes = list(self._detect(image))
+        unseen = []
         for track in self._tracks:
             best = max(boxes, key=lambda box: overlap(box, track.bbox), default=None)
             if best is None or overlap(best, track.bbox) < SAME_HEAD:
+                unseen.append(track)
                 continue
             if track in doubtful or overlap(best, track.bbox) < CONFIRMED:
                 track.bbox = best
             boxes.remove(best)
+        if boxes:
+            self._tracks = [t for t in self._tracks if t not in doubtful or t not in unseen]
         for box in boxes:
             if all(overlap(box, track.bbox) < SAME_HEAD for track in self._tracks):
                 self._tracks.append(_Track(number=next(self._numbers), bbox=box))
