@@ -9,6 +9,8 @@ from benchmarks.report.pieces import Html, Section
 from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
 from benchmarks.throughput.results import BenchReport
 from benchmarks.throughput.roofline import COPY, Ceiling
+from benchmarks.throughput.sustained import STEADY, WINDOWS
+from benchmarks.throughput.watch import Watched
 
 FEW_CALLS = 100
 """With fewer, p99 is the slowest call."""
@@ -26,7 +28,8 @@ def bench_page(report: BenchReport) -> str:
 def bench_sections(report: BenchReport) -> list[Section]:
     """All sections."""
     roofline = [roofline_section(report)] if report.ceilings else []
-    return [throughput_section(report), *roofline, machine_section(report)]
+    long = [sustained_section(report)] if report.sustained else []
+    return [throughput_section(report), *roofline, *long, machine_section(report)]
 
 
 def throughput_section(report: BenchReport) -> Section:
@@ -215,6 +218,68 @@ def roofline_section(report: BenchReport) -> Section:
     )
 
 
+def sustained_table(report: BenchReport) -> Table:
+    """Each row's speed without a pause: whether it held."""
+    rows = tuple(
+        Row(
+            cells=(
+                row.name,
+                str(row.batch),
+                f"{row.seconds:.0f}",
+                f"{np.mean(row.windows):.1f}",
+                f"{min(row.windows):.1f}",
+                f"{max(row.windows):.1f}",
+                f"{row.spread:.1%}",
+                f"{row.kept:.1%}",
+                "held" if row.steady else "fell",
+            )
+        )
+        for row in report.sustained
+    )
+    return Table(
+        title="Sustained: images a second without a pause",
+        columns=(
+            Column(label="row", number=False),
+            Column(label="batch"),
+            Column(label="seconds"),
+            Column(label="mean"),
+            Column(label="slowest window"),
+            Column(label="fastest window"),
+            Column(label="spread"),
+            Column(label="end over beginning"),
+            Column(label="speed", number=False),
+        ),
+        rows=rows,
+        note=f"{WINDOWS} equal windows; beginning and end are a quarter of them each. The speed "
+        f"held where the end is at least {1 - STEADY:.0%} of the beginning.",
+    )
+
+
+def sustained_section(report: BenchReport) -> Section:
+    """Windows over time, and the table."""
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "line": {"width": 2, "color": color},
+            "name": f"{row.name}, batch {row.batch}",
+            "x": [round(row.seconds * (number + 0.5) / WINDOWS, 2) for number in range(WINDOWS)],
+            "y": list(row.windows),
+            "hovertemplate": "%{x:.0f} s: %{y:.1f} images/s<extra></extra>",
+        }
+        for color, row in enumerate(report.sustained)
+    ]
+    layout = {"showlegend": True, "yaxis": {"rangemode": "tozero"}}
+    drawn = chart(
+        traces, title="Speed over time", x="seconds", y="images/s", height=340, layout=layout
+    )
+    return Section(
+        title="Sustained",
+        lead="A line that falls is a machine that slows down under load.",
+        body=[drawn, pieces.table(sustained_table(report))],
+    )
+
+
 def machine_section(report: BenchReport) -> Section:
     """What it ran on."""
     state = report.before
@@ -228,6 +293,7 @@ def machine_section(report: BenchReport) -> Section:
         "load average, before and after": " and ".join(number(load, 3) for load in loads),
         "other work before the run": busy,
         "rounds": len(report.order),
+        **_watched(report.watched),
     }
     gpu = {f"GPU {name}": value for name, value in (state.gpu or {}).items()}
     return Section(
@@ -237,6 +303,25 @@ def machine_section(report: BenchReport) -> Section:
             pieces.details("versions", pieces.facts(state.versions)),
         ],
     )
+
+
+def _watched(watched: Watched) -> dict[str, str]:
+    """Extremes during the run; what the machine does not say is left out."""
+    ranges = {
+        "other work during the run, cores": watched.other_load,
+        "CPU clock during the run, MHz": watched.cpu_mhz,
+        "GPU clock during the run, MHz": watched.gpu_mhz,
+        "GPU power during the run, W": watched.gpu_watts,
+        "GPU temperature during the run, °C": watched.gpu_celsius,
+    }
+    shown = {
+        name: f"{found.mean:.4g} ({found.low:.4g} to {found.high:.4g})"
+        for name, found in ranges.items()
+        if found is not None
+    }
+    if watched.gpu_mhz is not None:
+        shown["GPU slowed down by"] = ", ".join(watched.throttled) or "nothing seen"
+    return shown
 
 
 def machine_line(report: BenchReport) -> str:

@@ -1,7 +1,12 @@
 """The reports as Markdown."""
 
 from benchmarks.parity.results import ParityReport
-from benchmarks.report.bench_sections import bench_table, machine_line, roofline_table
+from benchmarks.report.bench_sections import (
+    bench_table,
+    machine_line,
+    roofline_table,
+    sustained_table,
+)
 from benchmarks.report.parity_tables import (
     metric_table,
     movement_table,
@@ -39,6 +44,7 @@ def bench_markdown(report: BenchReport) -> str:
         "# Throughput",
         bench_table(report).markdown(),
         *([roofline_table(report).markdown()] if report.ceilings else []),
+        *([sustained_table(report).markdown()] if report.sustained else []),
         f"Machine: {machine_line(report)}. Versions: {versions}.",
     ]
     if report.disturbed:

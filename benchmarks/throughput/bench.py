@@ -9,6 +9,8 @@ from benchmarks.throughput.measure import Progress, measure
 from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import BenchReport, summarise
 from benchmarks.throughput.rows import open_rows
+from benchmarks.throughput.sustained import sustain
+from benchmarks.throughput.watch import watch
 from engines.errors import UserError
 
 SECONDS = 5.0
@@ -25,6 +27,7 @@ def bench(
     in_flight: Sequence[int] = (1,),
     seconds: float = SECONDS,
     threads: int | None = None,
+    sustained: float | None = None,
     roofline: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BenchReport:
@@ -34,6 +37,7 @@ def bench(
         engines, foreign, checkpoint, compiled, head, batches, in_flight, threads: see
             `rows.open_rows`.
         seconds: of counted calls for each row.
+        sustained: seconds of one long visit to each row after the rounds; none where None.
         roofline: whether to measure what the machine can do at most, before and after the rows.
 
     Raises:
@@ -41,6 +45,8 @@ def bench(
     """
     if not seconds > 0:
         raise UserError(f"--seconds {seconds:g} came; expected more than 0; 5 is the default")
+    if sustained is not None and not 0 < sustained < float("inf"):
+        raise UserError(f"--sustained {sustained:g} came; expected more than 0 seconds, such as 60")
     before = look()
     with open_rows(
         engines,
@@ -53,7 +59,11 @@ def bench(
         threads=threads,
     ) as rows:
         ceilings = measure_ceilings(threads) if roofline else []
-        session = measure(rows, null_row(), seconds=seconds, progress=progress)
+        with watch() as watcher:
+            session = measure(rows, null_row(), seconds=seconds, progress=progress)
+            long = (
+                sustain(rows, seconds=sustained, progress=progress) if sustained is not None else ()
+            )
         if roofline:
             ceilings = higher(ceilings, measure_ceilings(threads))
-    return summarise(session, before, look(), ceilings)
+    return summarise(session, before, look(), ceilings, watched=watcher.watched(), sustained=long)

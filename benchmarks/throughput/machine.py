@@ -48,7 +48,7 @@ def look() -> MachineState:
         machine=this_machine(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
         instructions=_instructions(),
-        governor=_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        governor=read_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         other_load=_other_load(),
         gpu=_gpu(),
@@ -61,25 +61,25 @@ def _cores() -> int:
 
 
 def _instructions() -> tuple[str, ...]:
-    text = _text(Path("/proc/cpuinfo")) or ""
+    text = read_text(Path("/proc/cpuinfo")) or ""
     flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     return tuple(name for name in INSTRUCTIONS if name in flags.split())
 
 
 def _other_load() -> float | None:
     """Cores that were busy while this process slept."""
-    before = _busy_ticks()
+    before = busy_ticks()
     if before is None:
         return None
     time.sleep(LOOK_SECONDS)
-    after = _busy_ticks()
+    after = busy_ticks()
     assert after is not None
     return max(0.0, (after - before) / os.sysconf("SC_CLK_TCK") / LOOK_SECONDS)
 
 
-def _busy_ticks() -> int | None:
+def busy_ticks() -> int | None:
     """Ticks that all cores have worked since the start of the system."""
-    text = _text(Path("/proc/stat"))
+    text = read_text(Path("/proc/stat"))
     if text is None:
         return None
     # cpu user nice system idle iowait irq softirq steal ...
@@ -107,7 +107,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _text(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     try:
         return path.read_text().strip()
     except OSError:

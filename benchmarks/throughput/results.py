@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
 from benchmarks.throughput.machine import MachineState
 from benchmarks.throughput.measure import NANO, Session, Timing
 from benchmarks.throughput.roofline import Ceiling, Limit, limit_of
+from benchmarks.throughput.sustained import Sustained
+from benchmarks.throughput.watch import DISTURBING, Watched
 
 SCHEMA = 3
 """Of the JSON; raised when a field changes its meaning."""
+REPORT_SCHEMA = Path(__file__).with_name("report.schema.json")
 PERCENTILES = (90, 95, 99)
 
 
@@ -90,6 +94,10 @@ class BenchReport:
     """Rows visited in each round, by position; the last position is the null engine."""
     before: MachineState
     after: MachineState
+    watched: Watched
+    """What else happened meanwhile."""
+    sustained: tuple[Sustained, ...]
+    """One long visit a row; empty where it was not asked for."""
     ceilings: tuple[Ceiling, ...]
     """What the machine can do at most; empty where it was not measured."""
     durations: tuple[NDArray[np.float64], ...] = field(repr=False, compare=False)
@@ -97,13 +105,12 @@ class BenchReport:
 
     @property
     def disturbed(self) -> str | None:
-        """What else kept the machine busy, where it did."""
-        if self.before.other_load is not None and self.before.other_load > 0.5:
-            return (
-                f"{self.before.other_load:.1f} cores were busy with other work as the run began: "
-                "times are too long, ratios within the run hold better"
-            )
-        return None
+        """What makes the run's times doubtful, where something does."""
+        found = self.watched.disturbed
+        at_first = self.before.other_load
+        if found is None and at_first is not None and at_first > DISTURBING:
+            found = f"{at_first:.1f} cores were busy with other work as the run began"
+        return found and f"{found}: times are too long, ratios within the run hold better"
 
     @property
     def impossible(self) -> tuple[BenchRow, ...]:
@@ -123,6 +130,9 @@ def summarise(
     before: MachineState,
     after: MachineState,
     ceilings: Sequence[Ceiling] = (),
+    *,
+    watched: Watched,
+    sustained: tuple[Sustained, ...] = (),
 ) -> BenchReport:
     """Statistics of a run."""
     baselines: dict[int, Timing] = {}
@@ -136,6 +146,8 @@ def summarise(
         order=session.order,
         before=before,
         after=after,
+        watched=watched,
+        sustained=sustained,
         ceilings=tuple(ceilings),
         durations=tuple(np.asarray(timing.durations) * NANO * 1000 for timing in session.timings),
     )

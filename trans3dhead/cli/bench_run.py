@@ -43,6 +43,8 @@ class Options(CommonOptions):
     has an engine and a thread of its own; --threads are those of one engine."""
     seconds: float = 5.0
     """Counted seconds for each row."""
+    sustained: float | None = None
+    """Also call each row for so many seconds without a pause, such as 60: does its speed hold?"""
     threads: int | None = None
     """CPU threads of every engine; each runtime's own choice by default."""
     roofline: bool = False
@@ -52,6 +54,8 @@ class Options(CommonOptions):
     """Also write a report for people: one file that needs no network."""
     markdown: Path | None = None
     """Also write the tables as Markdown."""
+    csv: Path | None = None
+    """Also write the rows as CSV."""
 
 
 def run(options: Options) -> Outcome:
@@ -77,6 +81,7 @@ def run(options: Options) -> Outcome:
             in_flight=options.in_flight,
             seconds=options.seconds,
             threads=options.threads,
+            sustained=options.sustained,
             roofline=options.roofline,
             progress=progress,
         )
@@ -89,16 +94,27 @@ def run(options: Options) -> Outcome:
         from benchmarks.report.markdown import bench_markdown
 
         write_whole(options.markdown, bench_markdown(report))
+    if options.csv is not None:
+        from benchmarks.throughput.csv_file import bench_csv
+
+        write_whole(options.csv, bench_csv(report))
     return Outcome(data=report.to_dict(), exit_code=1 if report.impossible else 0, report=report)
 
 
 def _print(console: "Console", report: "BenchReport") -> None:
-    from benchmarks.report.bench_sections import bench_table, machine_line, roofline_table
+    from benchmarks.report.bench_sections import (
+        bench_table,
+        machine_line,
+        roofline_table,
+        sustained_table,
+    )
     from trans3dhead.cli.terminal import say
 
     console.print(bench_table(report).rich())
     if report.ceilings:
         console.print(roofline_table(report).rich())
+    if report.sustained:
+        console.print(sustained_table(report).rich())
     say(console, machine_line(report))
     if report.disturbed:
         say(console, f"disturbed: {report.disturbed}", "yellow")

@@ -139,6 +139,7 @@ def test_a_batch_outside_the_profile_is_refused_with_a_cure(engine) -> None:
     [
         ({"engines": []}, "nothing to time"),
         ({"batches": [0]}, "batch 0 came"),
+        ({"sustained": 0.0}, "--sustained 0 came"),
         ({"seconds": 0.0}, "--seconds 0 came"),
         ({"seconds": float("nan")}, "--seconds nan came"),
         ({"threads": 0}, "threads 0 came"),
@@ -158,11 +159,13 @@ def test_engines_of_one_name_are_told_apart(engine) -> None:
 
 
 def test_the_command_writes_all_its_forms(engine, tmp_path, capsys) -> None:
-    files = {form: tmp_path / f"bench.{form}" for form in ("json", "html", "markdown")}
+    files = {form: tmp_path / f"bench.{form}" for form in ("json", "html", "markdown", "csv")}
     options = [word for form, path in files.items() for word in (f"--{form}", str(path))]
     words = ["bench", "run", str(engine), "--seconds", "0.1", "--batch", "1", "4", *options]
-    assert main(words) == 0
+    assert main([*words, "--sustained", "0.1"]) == 0
     assert "images/s" in capsys.readouterr().out
+    assert all("Sustained" in files[form].read_text() for form in ("html", "markdown"))
+    assert files["csv"].read_text().count("planted") == 2
     found = json.loads(files["json"].read_text())
     assert [row["batch"] for row in found["rows"]] == [1, 4]
     assert "| planted |" in files["markdown"].read_text()

@@ -19,6 +19,7 @@ from benchmarks.throughput.measure import (
 )
 from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import SCHEMA, BenchReport, summarise
+from benchmarks.throughput.watch import Watcher
 from engines.errors import UserError
 
 MS = 1_000_000
@@ -53,7 +54,7 @@ class World:
 
 def report_of(session: Session) -> BenchReport:
     state = look()
-    return summarise(session, state, state)
+    return summarise(session, state, state, watched=Watcher().watched())
 
 
 def test_a_stall_in_every_fiftieth_call_shows_at_p99_and_not_in_the_median() -> None:

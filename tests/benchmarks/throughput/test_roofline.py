@@ -12,6 +12,7 @@ from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import summarise
 from benchmarks.throughput.roofline import Ceiling, limit_of
 from benchmarks.throughput.rows import product_kind
+from benchmarks.throughput.watch import Watcher
 
 WORK = Work(flops=1e9, weight_bytes=1e8, image_bytes=1e6, ceiling="float32")
 CEILINGS = [
@@ -45,7 +46,8 @@ def test_a_row_above_its_ceiling_is_called_impossible() -> None:
         work=WORK,
     )  # fmt: skip
     state = look()
-    report = summarise(measure([row], null_row(), seconds=0.05), state, state, CEILINGS)
+    session, watched = measure([row], null_row(), seconds=0.05), Watcher().watched()
+    report = summarise(session, state, state, CEILINGS, watched=watched)
     assert [found.name for found in report.impossible] == ["liar"]
 
 

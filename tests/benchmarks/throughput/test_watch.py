@@ -1,0 +1,91 @@
+"""What happens on the machine during a run is seen: other work, clocks, a GPU that slows down."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.throughput import watch as watching
+from benchmarks.throughput.watch import Range, Watcher, watch
+
+
+def test_other_work_is_counted_without_our_own(monkeypatch) -> None:
+    """In 10 seconds all cores worked 18 s, this process 10 of them."""
+    world = {"now": 0.0, "own": 0.0, "ticks": 1000}
+    monkeypatch.setattr(watching.time, "perf_counter", lambda: world["now"])
+    monkeypatch.setattr(watching.time, "process_time", lambda: world["own"])
+    monkeypatch.setattr(watching, "busy_ticks", lambda: world["ticks"])
+    watcher = Watcher()
+    watcher.look()
+    rate = os.sysconf("SC_CLK_TCK")
+    world |= {"now": 10.0, "own": 10.0, "ticks": 1000 + 18 * rate}
+    watcher.look()
+    found = watcher.watched()
+    assert found.other_load == Range(low=0.8, mean=0.8, high=0.8)
+    assert found.disturbed is not None and found.disturbed.startswith("0.8 cores")
+
+
+def test_a_busy_neighbour_is_seen() -> None:
+    """A real process that computes beside this one."""
+    words = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(words) as neighbour, watch(every=0.1) as watcher:
+        watching.time.sleep(0.6)
+        neighbour.kill()
+    load = watcher.watched().other_load
+    assert load is not None
+    assert load.high > 0.4
+    assert watcher.looks >= 4
+
+
+@pytest.fixture
+def smi(monkeypatch):
+    """An nvidia-smi that answers from a list; a driver of the older names where told."""
+    answers: list[list[str]] = []
+
+    def query(fields: tuple[str, ...]) -> list[str] | None:
+        if not answers or (fields[-1] == watching.REASON_FIELDS[0] and answers[0][0] == "older"):
+            return None
+        return [word for word in answers.pop(0) if word != "older"]
+
+    monkeypatch.setattr(watching, "query_gpu", query)
+    return answers
+
+
+def test_a_gpu_that_slows_down_disturbs_the_run(smi) -> None:
+    smi += [["1980", "250.5", "60", "0x0"], ["1200", "299.9", "88", "0x0000000000000044"]]
+    watcher = Watcher()
+    watcher.look()
+    watcher.look()
+    found = watcher.watched()
+    assert found.gpu_mhz == Range(low=1200, mean=1590, high=1980)
+    assert found.gpu_celsius is not None and found.gpu_celsius.high == 88
+    assert found.throttled == ("power cap", "hardware thermal slowdown")
+    assert "hardware thermal slowdown" in (found.disturbed or "")
+
+
+def test_an_older_driver_is_asked_by_its_own_name(smi) -> None:
+    smi += [["older", "1980", "[N/A]", "60", "0x20"]]
+    watcher = Watcher()
+    watcher.look()
+    watcher.look()
+    found = watcher.watched()
+    assert (found.gpu_watts, found.throttled) == (None, ("software thermal slowdown",))
+
+
+def test_a_machine_that_says_nothing_leaves_nothing(monkeypatch, smi) -> None:
+    monkeypatch.setattr(watching, "busy_ticks", lambda: None)
+    monkeypatch.setattr(watching, "read_text", lambda path: None)
+    watcher = Watcher()
+    watcher.look()
+    found = watcher.watched()
+    assert (found.other_load, found.cpu_mhz, found.gpu_mhz, found.disturbed) == (None,) * 4
+
+
+def test_what_nvidia_smi_prints_is_split(monkeypatch) -> None:
+    def run(query, **_):
+        assert query[1] == "--query-gpu=a,b"
+        return subprocess.CompletedProcess(query, 0, stdout="1980, 0x4\n")
+
+    monkeypatch.setattr(watching.subprocess, "run", run)
+    assert watching.query_gpu(("a", "b")) == ["1980", "0x4"]
