@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from engines.errors import UserError
 from engines.machine import Machine
 from engines.runtime import RUNTIMES, find_runtime
-from engines.tensorrt_flavours import FLAVOURS, TURING, VOLTA
+from engines.tensorrt_flavours import FLAVOURS, TURING, VOLTA, VOLTA_INSTALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ LANES = (
         name="v100",
         hardware="a V100",
         runtime="tensorrt",
-        install="pip install 'trans3dhead[gpu]' -c constraints/v100.txt",
+        install=VOLTA_INSTALL,
     ),
     Lane(
         name="datacentre",

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.errors import UserError, one_line
-from engines.machine import Machine
+from engines.machine import Machine, this_machine
 
 VOLTA, TURING = (7, 0), (7, 5)
 VOLTA_LAST = (10, 4)
 """The last TensorRT with sm_70."""
+
+VOLTA_INSTALL = "pip install 'trans3dhead[gpu]' -c constraints/v100.txt"
+"""What a V100 needs and other GPUs do not."""
 
 OLDEST = (10, 3)
 """The oldest TensorRT whose API this code keeps to (tests/data)."""
@@ -124,15 +127,17 @@ def gpu_fault(flavour: Flavour, machine: Machine, distribution: str, version: st
                 f"{gpu}; {flavour.name} {version} serves {served}; "
                 "build with `--runtime tensorrt` there"
             )
-    elif (fault := _version_fault(gpu, capability, version)) is not None:
+    elif (fault := _version_fault(gpu, capability, distribution, version)) is not None:
         return fault
     return _driver_fault(machine, distribution)
 
 
-def _version_fault(gpu: str, capability: tuple[int, int], version: str) -> str | None:
+def _version_fault(
+    gpu: str, capability: tuple[int, int], distribution: str, version: str
+) -> str | None:
     """What keeps a version of plain TensorRT from a GPU."""
     numbers = _numbers(version)
-    for_volta = "pip install 'tensorrt-cu12==10.4.*'"
+    for_volta = _replacement(distribution, "tensorrt-cu12", "==10.4.*")
     if capability < VOLTA:
         return f"{gpu}; TensorRT 10 begins at 7.0; build with `--runtime onnxruntime`"
     if capability < TURING and numbers > VOLTA_LAST:
@@ -155,19 +160,38 @@ def _driver_fault(machine: Machine, distribution: str) -> str | None:
     major = distribution.rpartition("_cu")[2]
     if machine.cuda is None or not major.isdigit() or _numbers(machine.cuda)[0] >= int(major):
         return None
+    served = f"{distribution.replace('_', '-')[: -len(major)]}{machine.cuda.split('.')[0]}"
     return (
         f"the driver of {machine.gpu} serves CUDA {machine.cuda}; {distribution} needs CUDA "
         f"{major}; update the driver, or install a build for its CUDA: "
-        f"`pip install {distribution.replace('_', '-')[: -len(major)]}{machine.cuda.split('.')[0]}`"
+        f"`{_replacement(distribution, served)}`"
     )
+
+
+def _replacement(distribution: str, package: str, version: str = "") -> str:
+    """The line that puts `package` in the place of an installed distribution.
+
+    Builds for two CUDA versions are packages of two names over the same files: the one here goes
+    first, with what it brought.
+    """
+    install = f"pip install '{package}{version}'" if version else f"pip install {package}"
+    if distribution.replace("_", "-") == package:
+        return install
+    name = distribution.replace("_", "-")
+    gone = dict.fromkeys((name.partition("-cu")[0], name, f"{name}-bindings", f"{name}-libs"))
+    return f"pip uninstall --yes {' '.join(gone)} && {install}"
 
 
 def _installed(flavour: Flavour) -> tuple[str, str]:
     found = distribution_version(flavour.module, flavour.distributions)
     if found is None:
+        capability = this_machine().compute_capability
+        plain = flavour.capabilities is None
+        on_volta = plain and capability is not None and VOLTA <= _numbers(capability) < TURING
+        install = VOLTA_INSTALL if on_volta else flavour.install
         raise UserError(
             f"{flavour.module} is not installed; expected one of the packages "
-            f"{', '.join(flavour.distributions)}; install it with `{flavour.install}`"
+            f"{', '.join(flavour.distributions)}; install it with `{install}`"
         )
     return found
 

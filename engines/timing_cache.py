@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,16 @@ def attach(
         heard: all lines of TensorRT's log so far.
         say: told when a file is set aside.
     """
-    data = path.read_bytes() if path.is_file() else b""
-    known = len(heard())
-    if data and not (_accept(config, data) and not _refusals(heard()[known:])):
-        with contextlib.suppress(FileNotFoundError):  # a parallel build was first
-            path.replace(path.with_name(path.name + BAD))
-        say(f"timing cache refused, now {path.name}{BAD}")
-        data = b""
+    data = b""
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+        known = len(heard())
+        if data and not (_accept(config, data) and not _refusals(heard()[known:])):
+            refused, data = data, b""
+            if _set_aside(path, refused):
+                say(f"timing cache refused, now {path.name}{BAD}")
+    except OSError as error:  # a build does without
+        say(f"timing cache {path.name} left alone ({error.strerror})")
     if not data:
         accepted = _accept(config, b"")
         assert accepted, "TensorRT refuses an empty timing cache"
@@ -61,13 +64,29 @@ def keep(config: Any, path: Path, say: Callable[[str], None]) -> None:
     """
     cache = config.get_timing_cache()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(path):
         if path.is_file():
             earlier = config.create_timing_cache(path.read_bytes())
             if earlier is None or not cache.combine(earlier, ignore_mismatch=False):
                 say(f"timing cache {path.name} could not be joined, written anew")
         write_whole(path, bytes(cache.serialize()))
+
+
+def _set_aside(path: Path, refused: bytes) -> bool:
+    """Rename the refused file, unless a parallel build has put another in its place."""
+    with _locked(path):
+        if not path.is_file() or path.read_bytes() != refused:
+            return False
+        path.replace(path.with_name(path.name + BAD))
+    return True
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else adds to the file or sets it aside during the block."""
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _accept(config: Any, data: bytes) -> bool:

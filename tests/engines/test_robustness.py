@@ -155,7 +155,7 @@ def test_an_engine_file_cut_by_one_byte_is_built_anew(bundle: Path, runtime: str
         assert "unchanged" not in steps
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_parallel_builds_of_one_engine(bundle: Path, make_images: Images, runtime: str) -> None:
     # spawned: a forked child inherits the runtimes' thread pools, but not their threads
     with multiprocessing.get_context("spawn").Pool(3) as pool:

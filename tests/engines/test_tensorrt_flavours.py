@@ -9,6 +9,7 @@ from engines.errors import UserError
 from engines.machine import Machine
 from engines.tensorrt_flavours import (
     FLAVOURS,
+    Flavour,
     check_gpu,
     flavour_version,
     gpu_fault,
@@ -42,7 +43,13 @@ def test_what_works_together(machine: Machine, distribution: str, version: str) 
     ("machine", "distribution", "version", "said"),
     [
         (V100, "tensorrt_cu12", "10.5.0", "10.4 is the last that serves it; install it with `pip "),
-        (V100, "tensorrt_cu13", "11.0.0", "install it with `pip install 'tensorrt-cu12==10.4.*'`"),
+        (
+            V100,
+            "tensorrt_cu13",
+            "11.0.0",
+            "`pip uninstall --yes tensorrt tensorrt-cu13 tensorrt-cu13-bindings tensorrt-cu13-libs "
+            "&& pip install 'tensorrt-cu12==10.4.*'`",
+        ),
         (
             V100,
             "tensorrt_cu12",
@@ -56,13 +63,32 @@ def test_what_works_together(machine: Machine, distribution: str, version: str) 
             replace(H100, cuda="12.6"),
             "tensorrt_cu13",
             "11.4.0",
-            "serves CUDA 12.6; tensorrt_cu13 needs CUDA 13; .* `pip install tensorrt-cu12`",
+            "serves CUDA 12.6; tensorrt_cu13 needs CUDA 13; .* && pip install tensorrt-cu12`",
         ),
     ],
 )
 def test_what_does_not(machine: Machine, distribution: str, version: str, said: str) -> None:
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(gpu_fault(PLAIN, machine, distribution, version))
+
+
+@pytest.mark.parametrize(
+    ("machine", "flavour", "said"),
+    [
+        (V100, PLAIN, r"`pip install 'trans3dhead\[gpu\]' -c constraints/v100.txt`"),
+        (H100, PLAIN, r"`pip install 'trans3dhead\[gpu\]'`"),
+        (NO_GPU, PLAIN, r"`pip install 'trans3dhead\[gpu\]'`"),
+        (V100, RTX, r"`pip install 'trans3dhead\[cpu\]'`"),
+    ],
+)
+def test_where_there_is_none_the_line_fits_the_gpu(
+    machine: Machine, flavour: Flavour, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the pins a V100 would get a TensorRT that no longer serves it."""
+    monkeypatch.setattr(tensorrt_flavours, "distribution_version", lambda *_: None)
+    monkeypatch.setattr(tensorrt_flavours, "this_machine", lambda: machine)
+    with pytest.raises(UserError, match=said):
+        flavour_version(flavour)
 
 
 def test_rtx_has_its_own_list() -> None:

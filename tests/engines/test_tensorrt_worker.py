@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +154,22 @@ def test_a_plain_build_with_its_timing_cache(
     assert f"timing cache refused, now {cache.name}.bad" in steps
     assert cache.with_name(cache.name + ".bad").read_bytes() == b"cut short"
     assert len(cache.read_bytes()) > 100
+
+
+def test_parallel_builds_share_one_timing_cache(bundle: Path, plain: Callable[[str], Path]) -> None:
+    """Each in a process of its own, from a broken file on."""
+    cache = plain("10.4.0")
+    write_whole(cache, b"cut short")
+    with ThreadPoolExecutor(2) as pool:
+        builds = [
+            pool.submit(building.build_engine, bundle, recipe, "tensorrt")
+            for recipe in ("fp32", "fp16")
+        ]
+        folders = [build.result() for build in builds]
+    assert all(read_manifest(folder).runtime_version == "10.4.0" for folder in folders)
+    assert sorted(item.name.removeprefix(cache.name) for item in cache.parent.iterdir()) == [
+        "", ".bad", ".lock",
+    ]  # fmt: skip
 
 
 def test_a_built_plan_that_does_not_load_is_no_engine(

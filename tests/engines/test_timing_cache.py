@@ -3,10 +3,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import standins
 
+from engines import timing_cache
 from engines.machine import Machine
 from engines.timing_cache import attach, keep, timing_cache_path
 
@@ -65,6 +67,42 @@ def test_a_refused_file_is_set_aside(path: Path, content: bytes) -> None:
     assert builder.said == [f"timing cache refused, now {path.name}.bad"]
     assert path.with_name(path.name + ".bad").read_bytes() == content
     assert Builder().build(path) == {"conv": 1.0}
+
+
+def test_a_file_that_a_parallel_build_mended_is_not_set_aside(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both read the broken one; the other was done first."""
+    path.parent.mkdir()
+    path.write_bytes(b"broken")
+    builder = Builder(conv=1.0)
+    accept = timing_cache._accept
+
+    def slowly(config: Any, data: bytes) -> bool:
+        monkeypatch.setattr(timing_cache, "_accept", accept)
+        Builder(gemm=2.0).build(path)
+        return accept(config, data)
+
+    monkeypatch.setattr(timing_cache, "_accept", slowly)
+    attach(builder.config, path, heard=lambda: builder.log, say=builder.said.append)
+    assert builder.said == []
+    assert json.loads(path.read_bytes()) == {"gemm": 2.0}
+
+
+def test_a_broken_file_where_nothing_can_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"broken")
+    builder = Builder()
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(timing_cache.fcntl, "flock", read_only)
+    attach(builder.config, path, heard=lambda: builder.log, say=builder.said.append)
+    assert builder.said == [f"timing cache {path.name} left alone (Read-only file system)"]
+    assert builder.config.get_timing_cache()._entries == {}
 
 
 def test_what_cannot_be_joined_is_written_anew(path: Path) -> None:
