@@ -206,7 +206,7 @@ def roofline_table(report: BenchReport) -> Table:
 
 def _ceiling(ceiling: Ceiling) -> str:
     unit = "GB/s" if ceiling.kind == COPY else "GFLOP/s"
-    return f"{ceiling.kind} {ceiling.value / 1e9:.1f} {unit} ({ceiling.by})"
+    return f"{ceiling.device} {ceiling.kind} {ceiling.value / 1e9:.1f} {unit} ({ceiling.by})"
 
 
 def roofline_section(report: BenchReport) -> Section:

@@ -22,6 +22,8 @@ def bench(
     foreign: Sequence[tuple[Path, Path]] = (),
     checkpoint: Path | None = None,
     compiled: bool = False,
+    device: str = "cpu",
+    precisions: Sequence[str] = ("float32",),
     head: Path | None = None,
     batches: Sequence[int] | None = None,
     in_flight: Sequence[int] = (1,),
@@ -34,8 +36,8 @@ def bench(
     """Time engines, peers' files and a checkpoint in PyTorch, side by side in one run.
 
     Args:
-        engines, foreign, checkpoint, compiled, head, batches, in_flight, threads: see
-            `rows.open_rows`.
+        engines, foreign, checkpoint, compiled, device, precisions, head, batches, in_flight,
+            threads: see `rows.open_rows`.
         seconds: of counted calls for each row.
         sustained: seconds of one long visit to each row after the rounds; none where None.
         roofline: whether to measure what the machine can do at most, before and after the rows.
@@ -53,6 +55,8 @@ def bench(
         foreign=foreign,
         checkpoint=checkpoint,
         compiled=compiled,
+        device=device,
+        precisions=precisions,
         head=head,
         batches=batches,
         in_flight=in_flight,

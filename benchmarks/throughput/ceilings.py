@@ -33,51 +33,55 @@ def measure_ceilings(threads: int | None) -> list[Ceiling]:
     Args:
         threads: of the CPU; each library's own choice where None.
     """
-    best: dict[str, Ceiling] = {}
-    for library, kind, sizes, make in _libraries(threads):
+    best: dict[tuple[str, str], Ceiling] = {}
+    for device, library, kind, sizes, make in _libraries(threads):
         for size in sizes:
-            seconds = _fastest(make(size))
-            found = Ceiling(kind=kind, value=2 * size**3 / seconds, by=f"{library}, {size}")
-            if kind not in best or found.value > best[kind].value:
-                best[kind] = found
-    return [*best.values(), _copy()]
+            value = 2 * size**3 / _fastest(make(size))
+            found = Ceiling(kind=kind, value=value, by=f"{library}, {size}", device=device)
+            if (device, kind) not in best or value > best[device, kind].value:
+                best[device, kind] = found
+    copies = [_copy()]
+    if any(device == "gpu" for device, _ in best):
+        copies.append(_gpu_copy())
+    return [*best.values(), *copies]
 
 
 def higher(first: list[Ceiling], second: list[Ceiling]) -> list[Ceiling]:
     """Of two measurements of the same machine, the higher of each kind: other work only lowers."""
     return [
-        max(mine, *(other for other in second if other.kind == mine.kind), key=lambda c: c.value)
+        max([mine, *(other for other in second if _same(mine, other))], key=lambda c: c.value)
         for mine in first
     ]
 
 
-Library = tuple[str, str, tuple[int, ...], Callable[[int], Product]]
-"""Name, precision, sizes to try, and how to make a product of a size."""
+def _same(one: Ceiling, other: Ceiling) -> bool:
+    return (one.kind, one.device) == (other.kind, other.device)
+
+
+Library = tuple[str, str, str, tuple[int, ...], Callable[[int], Product]]
+"""Device, name, precision, sizes to try, and how to make a product of a size."""
 
 
 def _libraries(threads: int | None) -> Iterator[Library]:
     """Those that are here."""
     if find_spec("onnxruntime"):
-        yield "ONNX Runtime", FLOAT32, SIZES, partial(_onnxruntime, threads=threads)
+        yield "cpu", "ONNX Runtime", FLOAT32, SIZES, partial(_onnxruntime, threads=threads)
     if find_spec("openvino"):
         import openvino
 
         able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         for kind, word in ((FLOAT32, "FP32"), (BFLOAT16, "BF16")):
             if word in able:
-                yield "OpenVINO", kind, SIZES, partial(_openvino, kind=kind, threads=threads)
+                yield "cpu", "OpenVINO", kind, SIZES, partial(_openvino, kind=kind, threads=threads)
     if find_spec("torch"):
         import torch
 
-        yield "PyTorch", FLOAT32, SIZES, partial(_torch, dtype=torch.float32, device="cpu")
+        on_cpu = partial(_torch, dtype=torch.float32, device="cpu")
+        yield "cpu", "PyTorch", FLOAT32, SIZES, on_cpu
         if torch.cuda.is_available():
             for kind in (FLOAT32, FLOAT16, BFLOAT16):
-                yield (
-                    "cuBLAS",
-                    kind,
-                    GPU_SIZES,
-                    partial(_torch, dtype=getattr(torch, kind), device="cuda"),
-                )
+                on_gpu = partial(_torch, dtype=getattr(torch, kind), device="cuda")
+                yield "gpu", "cuBLAS", kind, GPU_SIZES, on_gpu
 
 
 def _onnxruntime(size: int, threads: int | None) -> Product:
@@ -119,7 +123,8 @@ def _openvino(size: int, kind: str, threads: int | None) -> Product:
 def _torch(size: int, dtype: Any, device: str) -> Product:
     import torch
 
-    left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
+    # noise: products of ones draw less power, and run faster than any real one
+    left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     out = torch.empty_like(left)
 
     def product() -> None:
@@ -140,6 +145,21 @@ def _copy() -> Ceiling:
     target = np.empty_like(source)
     seconds = _fastest(lambda: np.copyto(target, source))
     return Ceiling(kind=COPY, value=2 * COPY_BYTES / seconds, by=f"numpy, {COPY_BYTES >> 20} MiB")
+
+
+def _gpu_copy() -> Ceiling:
+    """Within the GPU's own memory."""
+    import torch
+
+    source = torch.ones(COPY_BYTES, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+
+    def copy() -> None:
+        target.copy_(source)
+        torch.cuda.synchronize()
+
+    value = 2 * COPY_BYTES / _fastest(copy)
+    return Ceiling(kind=COPY, value=value, by=f"CUDA, {COPY_BYTES >> 20} MiB", device="gpu")
 
 
 def _fastest(call: Product) -> float:

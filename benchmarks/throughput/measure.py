@@ -49,6 +49,8 @@ class Work:
     """Read and written for each image at the least: inputs and outputs."""
     ceiling: str
     """The kind of product it computes (`ceilings.Ceiling.kind`)."""
+    device: str = "cpu"
+    """What computes it, cpu or gpu."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 A call takes at least its arithmetic at the best rate any library reached here, and at least its
 weights and its images' bytes at the speed of a large copy; the longer of the two binds. What lies
-between the layers is left out: caches may hold it.
+between the layers is left out, caches may hold it, and so is the way from the host to a GPU.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,8 @@ class Ceiling:
     those written both counted."""
     by: str
     """Library and size."""
+    device: str = "cpu"
+    """cpu or gpu: no row is held to the other's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,10 @@ def limit_of(
     work: Work | None, ceilings: Sequence[Ceiling], *, batch: int, images_per_second: float
 ) -> Limit | None:
     """A row's limit; None where its work or a ceiling of its kind is not known."""
-    values = {ceiling.kind: ceiling.value for ceiling in ceilings}
-    if work is None or work.ceiling not in values or COPY not in values:
+    if work is None:
+        return None
+    values = {ceiling.kind: ceiling.value for ceiling in ceilings if ceiling.device == work.device}
+    if work.ceiling not in values or COPY not in values:
         return None
     arithmetic = work.flops / values[work.ceiling]
     memory = (work.weight_bytes / batch + work.image_bytes) / values[COPY]

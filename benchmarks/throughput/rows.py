@@ -21,6 +21,8 @@ from engines.runtime import Engine, bundle_of, open_engine
 
 BATCHES = (1, 4, 16)
 """Where none are asked for: those of these that a row can take."""
+GPU_PROVIDERS = ("cuda", "tensorrt", "tensorrt-rtx")
+"""What computes on a GPU, as manifests name it."""
 HOST_TO_HOST = "in and out: uint8 crops to the runtime, every output back to host arrays"
 
 
@@ -44,6 +46,8 @@ def open_rows(
     foreign: Sequence[tuple[Path, Path]] = (),
     checkpoint: Path | None = None,
     compiled: bool = False,
+    device: str = "cpu",
+    precisions: Sequence[str] = ("float32",),
     head: Path | None = None,
     batches: Sequence[int] | None = None,
     in_flight: Sequence[int] = (1,),
@@ -54,8 +58,9 @@ def open_rows(
     Args:
         engines: engine folders.
         foreign: peers' ONNX or TorchScript files, each with its adapter (`foreign.adapter`).
-        checkpoint: timed as eager float32 PyTorch; with vertices where an engine gives them.
+        checkpoint: timed in eager PyTorch; with vertices where an engine gives them.
         compiled: whether to time the checkpoint under torch.compile too.
+        device, precisions: of the checkpoint's rows (`torch_row.TorchNetwork`).
         head: folder of the checkpoint's head model, where it is not the built-in one.
         batches: images a call; each must fit every engine. None: those of BATCHES that fit, or
             an engine's own optimum where none does; a checkpoint then follows the engines.
@@ -103,8 +108,11 @@ def open_rows(
                     mesh=mesh,
                     batches=sizes,
                     threads=threads,
+                    device=device,
+                    precision=precision,
                     compiled=kind,
                 )
+                for precision in precisions
                 for kind in ((False, True) if compiled else (False,))
             ]
         yield [
@@ -188,6 +196,7 @@ def _work(engine: Engine) -> Work | None:
         weight_bytes=contract.cost.weight_bytes[manifest.recipe],
         image_bytes=sum(np.dtype(s.dtype).itemsize * math.prod(s.shape(1)) for s in specs),
         ceiling=product_kind(manifest.effective.precision),
+        device="gpu" if manifest.provider in GPU_PROVIDERS else "cpu",
     )
 
 
@@ -206,23 +215,34 @@ def _torch_source(
     mesh: bool,
     batches: Sequence[int],
     threads: int | None,
+    device: str,
+    precision: str,
     compiled: bool,
 ) -> Source:
     from benchmarks.throughput.torch_row import TorchNetwork
 
     network = TorchNetwork(
-        checkpoint, head_folder=head, mesh=mesh, threads=threads, compiled=compiled
+        checkpoint,
+        head_folder=head,
+        mesh=mesh,
+        threads=threads,
+        device=device,
+        precision=precision,
+        compiled=compiled,
     )
+    name = "torch.compile" if compiled else "torch eager"
+    if device != "cpu":
+        name = f"{name}, {device} {precision}"
 
     def row(batch: int) -> Row:
         crops = images(batch, network.size)
         if compiled:
             network.prepare(crops)
         return Row(
-            name="torch.compile" if compiled else "torch eager",
+            name=name,
             batch=batch,
             call=lambda: network(crops),
-            precision="float32",
+            precision=precision,
             copies=HOST_TO_HOST,
             threads=network.threads,
             work=network.work,

@@ -1,4 +1,7 @@
-"""A checkpoint in PyTorch, float32: what everyone has before anything is deployed."""
+"""A checkpoint in PyTorch, on the CPU or a GPU: what everyone has before anything is deployed.
+
+float32 means float32: PyTorch would let cuDNN convolve in TF32, which here is a row of its own.
+"""
 
 import shutil
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from benchmarks.throughput.measure import Work
 from engines.errors import UserError, one_line
@@ -23,6 +27,14 @@ BACKEND = "inductor"
 COMPILERS = ("g++", "clang++")
 """One of them is what inductor needs to make kernels for a CPU."""
 
+DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+"""Precisions of a checkpoint's rows, and what its weights are held in for them."""
+
 
 class TorchNetwork:
     """A checkpoint that answers as a graph does.
@@ -31,11 +43,15 @@ class TorchNetwork:
         head_folder: its head model, where that is not the built-in one.
         mesh: whether to give vertices and projected too.
         threads: of the whole process; PyTorch's own choice where None.
-        compiled: by `torch.compile`, once for each batch size; a graph that would have to be left
-            and entered again is an error, so nothing runs eagerly unasked.
+        device: cpu or cuda.
+        precision: a key of `DTYPES`; on the CPU float32. The halves hold weights and activations
+            alike, channels last; answers and head model are float32.
+        compiled: by `torch.compile`, once for each batch size, on a GPU with CUDA graphs; a graph
+            that would have to be left and entered again is an error, so nothing runs eagerly
+            unasked.
 
     Raises:
-        UserError: no checkpoint or head model, or no compiler.
+        UserError: no checkpoint or head model, no compiler, or no such device.
     """
 
     def __init__(
@@ -45,8 +61,11 @@ class TorchNetwork:
         head_folder: Path | None,
         mesh: bool,
         threads: int | None,
+        device: str = "cpu",
+        precision: str = "float32",
         compiled: bool = False,
     ) -> None:
+        _check_device(device, precision)
         if compiled and not any(map(shutil.which, COMPILERS)):
             raise UserError(
                 f"--compile came; torch.compile needs a C++ compiler ({' or '.join(COMPILERS)}) "
@@ -58,21 +77,28 @@ class TorchNetwork:
         config = loaded.preset.network
         self.size = config.image_size
         self.threads = torch.get_num_threads()
-        network: Any = loaded.network.eval()
+        self._tf32 = precision == "tf32"
+        network: Any = _InPrecision(loaded.network, DTYPES[precision]).to(device).eval()
         if compiled:
-            network = torch.compile(network, dynamic=False, fullgraph=True, backend=BACKEND)
+            mode = "reduce-overhead" if device == "cuda" else None
+            network = torch.compile(
+                network, dynamic=False, fullgraph=True, backend=BACKEND, mode=mode
+            )
         self._predictor = NetworkPredictor(network, self.size)
         outputs = 2 * config.landmarks + config.parameters + 9  # float32
         self.work = Work(
             flops=flops_per_image(config),
-            weight_bytes=4 * sum(parameter.numel() for parameter in loaded.network.parameters()),
+            weight_bytes=sum(p.nbytes for p in loaded.network.parameters()),
             image_bytes=3 * self.size**2 + 4 * outputs,
-            ceiling="float32",
+            ceiling=precision,
+            device="cpu" if device == "cpu" else "gpu",
         )
+        self._device = device
         self._head = None
         if mesh:
             record = loaded.head
-            self._head = TorchHead(head_by_identity(record.name, record.sha256, head_folder))
+            head = TorchHead(head_by_identity(record.name, record.sha256, head_folder))
+            self._head = head.to(device)
 
     def prepare(self, images: Crops) -> None:
         """Answer once, which compiles for this batch size where that was asked for.
@@ -90,11 +116,47 @@ class TorchNetwork:
 
     def __call__(self, images: Crops) -> dict[str, NDArray[Any]]:
         """All outputs for crops [B, S, S, 3] uint8 RGB, as arrays."""
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
         answers: dict[str, NDArray[Any]] = dict(self._predictor.predict(images))
         if self._head is not None:
             with torch.inference_mode():
-                params = torch.from_numpy(to_full(answers["params"]))
+                params = torch.from_numpy(to_full(answers["params"])).to(self._device)
                 vertices = self._head.posed_vertices(params)
-                answers["vertices"] = vertices.numpy()
-                answers["projected"] = self._head.project(vertices, params, self.size).numpy()
+                projected = self._head.project(vertices, params, self.size)
+                answers["vertices"] = vertices.cpu().numpy()
+                answers["projected"] = projected.cpu().numpy()
         return answers
+
+
+class _InPrecision(nn.Module):
+    """A network whose weights and activations have one dtype; its answers are float32."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = network.to(dtype)
+        self._dtype = dtype
+        half = dtype != torch.float32
+        self._layout = torch.channels_last if half else torch.contiguous_format
+        if half:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        image = image.to(self._dtype, memory_format=self._layout)
+        return {name: answer.float() for name, answer in self.network(image).items()}
+
+
+def _check_device(device: str, precision: str) -> None:
+    if precision not in DTYPES:
+        raise UserError(
+            f"--checkpoint-precision {precision} came; expected one of {', '.join(DTYPES)}"
+        )
+    if device == "cpu" and precision != "float32":
+        raise UserError(
+            f"--checkpoint-precision {precision} came for the CPU; expected float32 there; "
+            "add `--checkpoint-device cuda`, or leave it out"
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--checkpoint-device cuda came; this PyTorch finds no CUDA GPU; expected one; leave "
+            "it out, or install a CUDA build of torch"
+        )

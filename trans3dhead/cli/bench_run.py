@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -31,7 +31,11 @@ class Options(CommonOptions):
     adapter: tuple[Path, ...] = ()
     """A TOML file for each of --foreign that says what it takes and gives (docs/parity.md)."""
     checkpoint: Path | None = None
-    """Checkpoint to time as eager float32 PyTorch: the row that ratios are taken to."""
+    """Checkpoint to time in eager PyTorch: its first row is what ratios are taken to."""
+    checkpoint_device: Literal["cpu", "cuda"] = "cpu"
+    """Where the checkpoint is timed."""
+    checkpoint_precision: tuple[str, ...] = ("float32",)
+    """A row of the checkpoint for each: float32; on a GPU also tf32, float16 and bfloat16."""
     compile: bool = False
     """Time the checkpoint under torch.compile too; compiling is not counted."""
     head: Path | None = None
@@ -76,6 +80,8 @@ def run(options: Options) -> Outcome:
             foreign=foreign,
             checkpoint=options.checkpoint,
             compiled=options.compile,
+            device=options.checkpoint_device,
+            precisions=options.checkpoint_precision,
             head=options.head,
             batches=options.batch or None,
             in_flight=options.in_flight,

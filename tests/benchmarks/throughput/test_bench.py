@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.report.bench_sections import notes
 from benchmarks.throughput.bench import bench
-from benchmarks.throughput.rows import open_rows
+from benchmarks.throughput.rows import Images, open_rows
 from engines.errors import UserError
 from engines.manifest import BatchProfile
 from trans3dhead.cli.main import main
@@ -75,6 +75,40 @@ def test_a_compiled_checkpoint_is_a_row_beside_the_eager_one(checkpoint, monkeyp
 def test_inductor_compiles_the_network(checkpoint) -> None:
     report = bench([], checkpoint=checkpoint, compiled=True, batches=[1, 2], seconds=0.1, threads=1)
     assert [row.name for row in report.rows] == ["torch eager", "torch.compile"] * 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "tf32", "float16", "bfloat16"])
+def test_a_checkpoint_on_the_gpu_answers_as_on_the_cpu(checkpoint, precision) -> None:
+    """Halves to what their rounding leaves of landmarks within a crop of 64 pixels."""
+    from benchmarks.throughput.torch_row import TorchNetwork
+
+    tolerance = {"float32": 1e-2, "tf32": 0.3, "float16": 0.5, "bfloat16": 3.0}[precision]
+    on_cpu = TorchNetwork(checkpoint, head_folder=None, mesh=True, threads=1)
+    on_gpu = TorchNetwork(
+        checkpoint, head_folder=None, mesh=True, threads=1, device="cuda", precision=precision
+    )
+    images = Images(())(3, on_cpu.size)
+    expected, found = on_cpu(images), on_gpu(images)
+    assert on_gpu.work.device == "gpu"
+    for name in ("landmarks", "projected"):
+        np.testing.assert_allclose(found[name], expected[name], atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("wish", "fault"),
+    [
+        ({"device": "cpu", "precision": "float16"}, "float16 came for the CPU"),
+        ({"device": "cuda", "precision": "half"}, "half came; expected one of float32, tf32"),
+        ({"device": "cuda"}, "finds no CUDA GPU"),
+    ],
+)
+def test_what_torch_cannot_time_is_said_at_once(checkpoint, wish, fault, monkeypatch) -> None:
+    from benchmarks.throughput.torch_row import TorchNetwork
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match=fault):
+        TorchNetwork(checkpoint, head_folder=None, mesh=False, threads=1, **wish)
 
 
 def test_no_compiler_is_said_before_anything_is_timed(checkpoint, monkeypatch) -> None:

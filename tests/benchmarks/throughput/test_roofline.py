@@ -39,6 +39,17 @@ def test_what_is_not_known_has_no_limit() -> None:
         assert limit_of(work, known, batch=1, images_per_second=1) is None
 
 
+def test_a_row_is_held_to_its_own_device() -> None:
+    fast = [replace(ceiling, value=1000 * ceiling.value, device="gpu") for ceiling in CEILINGS]
+    for device, factor in (("cpu", 1), ("gpu", 1000)):
+        limit = limit_of(
+            replace(WORK, device=device), [*CEILINGS, *fast], batch=100, images_per_second=50
+        )
+        assert limit is not None
+        assert limit.images_per_second == pytest.approx(100 * factor)
+    assert higher(CEILINGS, fast) == CEILINGS
+
+
 def test_a_row_above_its_ceiling_is_called_impossible() -> None:
     """A call that returns at once claims a gigaflop in no time."""
     row = Row(
