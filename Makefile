@@ -63,9 +63,10 @@ docs: $(VENV)/.ready-test
 gallery: $(VENV)/.ready
 	$(BIN)/python docs/make_gallery.py --engine demo/mesh/engines/onnxruntime-fp32
 
-# On a machine with an NVIDIA GPU.
+# On a machine with an NVIDIA GPU: the tests marked gpu, a training, parity and the benchmark at full
+# size by every runtime that is there. What it found comes to lie in build/gpu-check.
 gpu-check: $(VENV)/.ready-test
-	$(BIN)/pytest -m gpu
+	$(BIN)/python -m benchmarks.gpu_check
 
 clean:
 	rm -rf demo build *.egg-info

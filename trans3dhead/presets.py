@@ -80,6 +80,26 @@ def paper_hour() -> Preset:
     )
 
 
+def paper_gpu() -> Preset:
+    """The paper's network as far as minutes on a data-centre GPU bring it."""
+    base = paper_hour()
+    return replace(
+        base,
+        name="paper-gpu",
+        summary="the full model at full size, trained as far as minutes on a large GPU reach",
+        training=replace(
+            base.training,
+            minutes=5,
+            batch=64,
+            learning_rate=2e-4,
+            warmup_steps=200,
+            quarter_until=0.25,
+            half_until=0.6,
+            precision="bfloat16",
+        ),
+    )
+
+
 def shrink(preset: Preset) -> Preset:
     """The same switches at the size of `tiny`, trained as `tiny` is; its name gains "-tiny".
 
@@ -304,6 +324,7 @@ PRESETS: dict[str, Callable[[], Preset]] = {
         paper,
         tiny,
         paper_hour,
+        paper_gpu,
         baseline,
         qamem,
         qamem_euler,
