@@ -115,7 +115,8 @@ def judge_engine(
         )
     expected = reference.outputs()
     check_same_outputs(answers, expected, yardstick.source)
-    tensors = [compare(output, answers[output], expected[output]) for output in answers]
+    with clock("tensors"):
+        tensors = [compare(output, answers[output], expected[output]) for output in answers]
     if manifest.recipe in bundle.contract.recipes:
         precision = precision_gate(recipe, manifest.effective)
     else:
@@ -142,6 +143,8 @@ def judge_engine(
     else:
         more, rows = _unmeasured()
     gates += more
+    with clock("evidence"):
+        evidence = gather(reference, answers, expected, moved, mesh)
     return ParityReport(
         verdict=overall(gates),
         images=len(reference),
@@ -151,7 +154,7 @@ def judge_engine(
         tensors=tuple(tensors),
         batches=batches,
         seconds=clock.seconds,
-        evidence=gather(reference, answers, expected, moved, mesh),
+        evidence=evidence,
     )
 
 

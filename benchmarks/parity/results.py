@@ -24,6 +24,8 @@ REPORT_SCHEMA = Path(__file__).with_name("report.schema.json")
 """What the JSON holds, as a JSON Schema."""
 PRINTED = ("nme", "z5_published", "chamfer", "pose_error")
 """Metrics whose digits the paper prints."""
+ANSWERING = ("inference", "batches")
+"""Stages in which the engine itself works; all others are the judge's."""
 COUNTED: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "not measured")
 
 
@@ -184,6 +186,17 @@ class ParityReport:
             f"{self.images} images: a fault that shows on fewer than "
             f"{blind_share(self.images):.1%} of all images may have gone unseen (95 %)"
         )
+
+    @property
+    def time_line(self) -> str:
+        """What the engine took and what the judge took, stage by stage.
+
+        Each metric is measured three times: engine and reference against the truth, and the one
+        against the other.
+        """
+        stages = ", ".join(f"{stage} {taken:.2f}" for stage, taken in self.seconds.items())
+        judging = sum(taken for stage, taken in self.seconds.items() if stage not in ANSWERING)
+        return f"seconds: {stages}; beyond inference {judging:.2f} for {self.images} images"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, with the values of each image and without the drawings' arrays."""

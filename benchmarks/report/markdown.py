@@ -32,7 +32,7 @@ def parity_markdown(report: ParityReport) -> str:
     tail = (
         f"Engine {subject.engine}, judged on {machine.gpu or machine.cpu}; sha256: engine "
         f"{subject.engine_sha256[:12]}, reference {subject.reference_sha256[:12]}, margins "
-        f"{subject.margins_sha256[:12]}."
+        f"{subject.margins_sha256[:12]}.\n{report.time_line[0].upper()}{report.time_line[1:]}."
     )
     return "\n\n".join(part for part in [*head, *tables, tail] if part) + "\n"
 

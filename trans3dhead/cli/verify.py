@@ -191,4 +191,5 @@ def print_report(console: "Console", report: "ParityReport") -> None:
             say(console, gate.line(), STYLES[verdict])
     say(console, report.digits_line)
     say(console, report.blind_line)
+    say(console, report.time_line, "dim")
     say(console, report.headline, STYLES[report.verdict])

@@ -20,6 +20,7 @@ from engines.precision import Effective
 from trans3dhead.cli.main import main
 from trans3dhead.data.crop import CropTransform
 from trans3dhead.head.layout import LAYOUT_413
+from trans3dhead.metrics import METRICS
 
 
 def failed(report: ParityReport) -> set[str]:
@@ -54,6 +55,21 @@ def test_the_engine_against_itself_moves_nothing(workshops) -> None:
     assert by_name["chamfer"] == pytest.approx(0, abs=1e-6)
     assert by_name["pose_error"] == pytest.approx(0, abs=1e-5)
     assert by_name["z5_published"] > 0.999
+
+
+def test_the_judge_says_what_its_time_went_to(workshops, monkeypatch) -> None:
+    workshop = workshops("params")
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(ticks)))  # every look takes 1 s
+    report = verify(workshop.plant(workshop.answers))
+    stages = ["inference", "tensors", "batches", "vertices", *METRICS, "movements", "statistics"]
+    assert list(report.seconds) == [*stages, "evidence"]
+    assert all(taken >= 1 for taken in report.seconds.values())
+    assert report.seconds["chamfer"] == 3  # of engine and PyTorch, and of the one by the other
+    judging = sum(report.seconds.values()) - report.seconds["inference"] - report.seconds["batches"]
+    assert "inference 1.00, tensors 1.00" in report.time_line
+    assert report.time_line.endswith(f"beyond inference {judging:.2f} for 8 images")
+    assert report.time_line.removeprefix("seconds") in parity_markdown(report)
 
 
 def scaled_landmarks(answers) -> None:
@@ -314,6 +330,7 @@ def test_the_command_prints_the_verdict_and_its_exit_code(
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if line.startswith("landmarks/nme: fail"))
     assert "95 % [" in line and "margin" in line
+    assert any(line.startswith("seconds: inference ") for line in lines)
     assert lines[-1].startswith("FAIL: ")
 
 

@@ -3,7 +3,12 @@ import pytest
 
 from engines.errors import UserError
 from trans3dhead.metrics import GroundTruth, Predicted
-from trans3dhead.metrics.depth_order import z5_defined, z5_published
+from trans3dhead.metrics.depth_order import (
+    defined_order,
+    published_order,
+    z5_defined,
+    z5_published,
+)
 
 SUBSET = 3669
 
@@ -47,7 +52,7 @@ def test_published_equals_the_formula_written_out(head_sized):
     table = torch.argsort(distances, dim=0, stable=True)[:, 1:6].numpy()
     expected = agreement_by_loops(predicted_z.astype(np.float32), camera[:, 2].numpy(), table)
     assert 0.6 < expected < 0.999
-    assert z5_published(predicted_z, vertices, model_view) == pytest.approx(expected, abs=2e-5)
+    assert z5_published(predicted_z, vertices, model_view) == pytest.approx(expected, rel=1e-6)
 
 
 def test_published_follows_float32_where_it_can_no_longer_tell(head_sized):
@@ -62,7 +67,7 @@ def test_published_follows_float32_where_it_can_no_longer_tell(head_sized):
     table = torch.argsort(torch.cdist(camera, camera)[:, 1:6], dim=0, stable=True).numpy()
     expected = agreement_by_loops(predicted_z.astype(np.float32), camera[:, 2].numpy(), table)
     ours = z5_published(predicted_z, vertices, far)
-    assert ours == pytest.approx(expected, abs=2e-5)
+    assert ours == pytest.approx(expected, rel=1e-6)
     assert abs(ours - z5_published(predicted_z, vertices, model_view)) > 1e-4
 
 
@@ -103,8 +108,17 @@ def test_known_answers(z5, small):
     assert z5(10 * depth + 3, vertices, model_view) == 1  # the order alone counts
     behind = z5(-depth, vertices, model_view)  # z negated: only a vertex against itself agrees
     assert behind <= 5 / 200
-    flat = z5(np.zeros(40), vertices, model_view)
-    assert 0.2 < flat < 0.8
+
+
+@pytest.mark.parametrize(
+    ("z5", "order"), [(z5_published, published_order), (z5_defined, defined_order)]
+)
+def test_a_collapsed_prediction_has_the_stated_value(z5, order, small):
+    """Equal depths count as "not nearer": right wherever the truth's first vertex is not nearer."""
+    _, vertices, model_view = small
+    stated = order(vertices, model_view).behind.mean()
+    assert 0.2 < stated < 0.8
+    assert z5(np.full(40, 0.3), vertices, model_view) == stated
 
 
 def test_defined_on_a_row_of_points_by_hand():
