@@ -1,9 +1,9 @@
 """How fast the backbone's convolutions alone could be on this GPU, in half precision.
 
 `python -m benchmarks.throughput.layer_limit OUT.json [BATCH ...]` times every convolution by
-itself, with cuDNN's fastest algorithm, channels last, weights and input in the GPU's memory, without
-normalisation, activation or anything between layers. No engine of the whole network is expected to
-pass the sum; how near one comes is what it is measured for.
+itself, with cuDNN's fastest algorithm, channels last, weights and input in the GPU's memory, and
+without normalisation, activation or anything between layers. No engine of the whole network is
+expected to pass the sum; how near one comes is what it is measured for.
 """
 
 import json

@@ -74,7 +74,7 @@ def test_the_backbone_has_the_convolutions_of_resnet50() -> None:
     found = convolutions(NetworkConfig())
     assert sum(found.values()) == 53
     flops = sum(
-        count * 2 * inputs * outputs * kernel**2 * -((-side // stride) ** 2)
+        count * 2 * inputs * outputs * kernel**2 * math.ceil(side / stride) ** 2
         for (inputs, outputs, kernel, stride, side), count in found.items()
     )
     assert flops == pytest.approx(10.68e9, rel=1e-3)
