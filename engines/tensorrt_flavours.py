@@ -54,7 +54,8 @@ FLAVOURS = {
             distributions=("tensorrt_rtx_cu13", "tensorrt_rtx_cu12", "tensorrt_rtx"),
             install="pip install 'trans3dhead[cpu]'",
             builds_without_gpu=True,
-            # its ComputeCapability enumeration
+            # its ComputeCapability enumeration; 1.7.1 built a plan on an H100 and then refused to
+            # load it: "TensorRT-RTX does not support this compute capability"
             capabilities=((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1)),
         ),
     )

@@ -56,11 +56,21 @@ def open_detector(model: Path | None) -> Detector:
 
 
 class HaarDetector:
-    """Frontal faces, then both profiles: upright ones of at least 4 % of the longest side."""
+    """Frontal faces, then both profiles: upright ones of at least 4 % of the longest side.
+
+    Raises:
+        UserError: this OpenCV has no cascades, as from version 5 on.
+    """
 
     name = "haar"
 
     def __init__(self) -> None:
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise UserError(
+                f"OpenCV {cv2.__version__} has no cascade classifier; expected OpenCV 4 where no "
+                "--detector is given; install it with `pip install 'opencv-python-headless<5'`, or "
+                "give YuNet's file"
+            )
         # A cascade keeps its search in itself: each thread has its own.
         self._own = threading.local()
 
@@ -76,7 +86,7 @@ class HaarDetector:
             heads.append((grey.shape[1] - x - w, y, w, h))
         return [_scaled(box, scale) for box in distinct(heads)]
 
-    def _cascades(self) -> Sequence[cv2.CascadeClassifier]:
+    def _cascades(self) -> "Sequence[cv2.CascadeClassifier]":
         if not hasattr(self._own, "cascades"):
             folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
             self._own.cascades = [cv2.CascadeClassifier(str(folder / name)) for name in HAAR_GROWTH]

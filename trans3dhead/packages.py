@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 
+from engines.errors import UserError
+
 DISTRIBUTION = "trans3dhead"
 BASE = "base"
 """What is installed without any extra."""
@@ -30,9 +32,20 @@ class Package:
 
 
 def packages_by_extra() -> dict[str, list[Package]]:
-    """Extra to its packages, those of an extra it includes counted in; BASE comes first."""
+    """Extra to its packages, those of an extra it includes counted in; BASE comes first.
+
+    Raises:
+        UserError: the program runs from its sources and was never installed.
+    """
     direct: dict[str, list[str]] = {BASE: []}
-    for line in metadata.requires(DISTRIBUTION) or []:
+    try:
+        required = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        raise UserError(
+            f"{DISTRIBUTION} runs from its sources and is not installed; expected an installed "
+            "one, whose record says what each extra brings; type `pip install -e .` there"
+        ) from None
+    for line in required:
         requirement, _, marker = line.partition(";")
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
         direct.setdefault(extra[1] if extra else BASE, []).append(requirement.strip())

@@ -81,3 +81,10 @@ def test_a_detector_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"no network")
     with pytest.raises(UserError, match=r"a\.onnx is no YuNet that OpenCV .* runs"):
         open_detector(tmp_path / "a.onnx")
+
+
+def test_an_opencv_without_cascades_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 5 has none; all that needs no detector works with it."""
+    monkeypatch.delattr(cv2, "CascadeClassifier")
+    with pytest.raises(UserError, match=r"has no cascade classifier; .*opencv-python-headless<5"):
+        open_detector(None)

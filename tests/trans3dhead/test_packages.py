@@ -4,6 +4,7 @@ from importlib import metadata
 
 import pytest
 
+from engines.errors import UserError
 from trans3dhead import packages
 from trans3dhead.packages import BASE, Package, fits, install_line, packages_by_extra
 
@@ -61,3 +62,9 @@ def test_here() -> None:
     found = packages_by_extra()
     assert {BASE, "vision", "train", "cpu", "gpu", "test"} <= set(found)
     assert all(item.fault is None for item in found[BASE])
+
+
+def test_sources_that_were_never_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "DISTRIBUTION", "no-such-distribution")
+    with pytest.raises(UserError, match=r"not installed; .*pip install -e \."):
+        packages_by_extra()
