@@ -130,6 +130,15 @@ BACKENDS = [
 ]
 
 
+def need_real(flavour: str) -> None:
+    """Skip where a flavour is not installed, or does not serve this GPU."""
+    pytest.importorskip(tensorrt_flavours.FLAVOURS[flavour].module)
+    try:
+        tensorrt_engine.runtime(flavour).check_running()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(params=BACKENDS)
 def opened(
     request: pytest.FixtureRequest, bundle: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,7 +150,7 @@ def opened(
         folder = write_engine(bundle, flavour, plan_text(bundle))
         answers, tolerance = standin_answers, 0.0
     else:
-        pytest.importorskip(tensorrt_flavours.FLAVOURS[flavour].module)
+        need_real(flavour)
         folder = build_engine(bundle, "fp32", flavour, profiles=PROFILES)
         session = create_session(bundle / "fp32.onnx", "cpu")
         tolerance = 1e-3
@@ -227,7 +236,7 @@ REAL = [pytest.param(name, marks=pytest.mark.gpu) for name in GPUS]
 
 @pytest.mark.parametrize("flavour", REAL)
 def test_a_real_build_leaves_its_layer_table(bundle: Path, flavour: str) -> None:
-    pytest.importorskip(tensorrt_flavours.FLAVOURS[flavour].module)
+    need_real(flavour)
     folder = build_engine(bundle, "fp16", flavour)
     table = json.loads((folder / "layers.json").read_text())
     assert sum(table["flops"].values()) == pytest.approx(1)
@@ -239,7 +248,7 @@ def test_a_real_build_leaves_its_layer_table(bundle: Path, flavour: str) -> None
 def test_torch_in_the_same_process(bundle: Path, flavour: str, make_images: Images) -> None:
     """Both use the primary context; arrays go from torch to the engine and back uncopied."""
     torch = pytest.importorskip("torch")
-    pytest.importorskip(tensorrt_flavours.FLAVOURS[flavour].module)
+    need_real(flavour)
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA")
     folder = build_engine(bundle, "fp32", flavour)
