@@ -106,8 +106,11 @@ def low_share(products: Iterable[Product]) -> float:
 
 
 def check_promise(found: float, promised: float, source: str, kind: str = "half") -> None:
-    """Refuse an engine that computes less in half, or in int8, than its recipe promises."""
-    if found < promised - SHARE_TOLERANCE:
+    """Refuse an engine that computes less in half, or in int8, than its recipe promises.
+
+    One that promises nothing of the kind may compute nothing of the kind.
+    """
+    if found < promised - SHARE_TOLERANCE or (not promised and found):
         raise BuildError(
             f"{source} computes {found:.1%} of its FLOPs in {kind}; "
             f"the recipe promises {promised:.1%}; export the bundle anew"

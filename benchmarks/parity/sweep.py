@@ -5,19 +5,23 @@ some biases inert, and others move an answer by less than half precision does. S
 measured on other, more images: did it move a metric beyond the margin, or did it not?
 """
 
+import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.parity.gates import METRIC_OUTPUTS, Gate, overall
-from benchmarks.parity.outputs import Outputs, Progress
+from benchmarks.parity.margins import margins_of
+from benchmarks.parity.outputs import Mesh, Outputs, Progress
 from benchmarks.parity.sample import Sample
-from benchmarks.parity.statistics import Verdict
+from benchmarks.parity.statistics import MIN_IMAGES, Verdict
+from benchmarks.parity.yardstick import bundled, part_of
 from engines.batching import infer_all
 from engines.bundle import Bundle
 from engines.errors import UserError
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
     import onnx
 
 FACTORS = (1.01, 1.05)
+JUDGED = 64
+"""Images judged by: as many as a bundle's reference has unless told otherwise."""
+MATRIX = re.compile(r"\.(weight|weights\.\d+|heads|basis)$")
+"""How the graphs name what a convolution or a product multiplies by."""
 STOPPING: tuple[Verdict, ...] = ("fail", "inconclusive")
 FLOATS = (1, 10, 16)
 """FLOAT, FLOAT16 and BFLOAT16 of `onnx.TensorProto`."""
@@ -57,7 +65,7 @@ class Case:
     @property
     def is_matrix(self) -> bool:
         """A kernel or a matrix, no bias and no norm."""
-        return self.weight.endswith((".weight", ".heads", ".basis")) and len(self.shape) > 1
+        return MATRIX.search(self.weight) is not None and len(self.shape) > 1
 
     @property
     def largest_share(self) -> float:
@@ -81,65 +89,78 @@ class Sweep:
     """Other images, on which what was missed is measured."""
     cases: tuple[Case, ...]
 
-    def lines(self) -> list[str]:
-        """What was caught, by factor; then what escaped."""
-        said = []
-        for factor in dict.fromkeys(case.factor for case in self.cases):
-            some = [case for case in self.cases if case.factor == factor]
-            for what, chosen in (
-                ("weights", some),
-                ("of them kernels and matrices", [case for case in some if case.is_matrix]),
-            ):
-                said.append(f"x {factor:g}: {what}: {_counts(chosen)}")
+    @property
+    def missed(self) -> tuple[Case, ...]:
+        """Those nobody noticed, the one that moves a metric most first."""
         missed = [case for case in self.cases if not case.caught]
-        most = max((case.largest_share for case in missed), default=0.0)
-        escaped = [case for case in self.cases if case.escaped]
-        said.append(
-            f"missed: none moves a metric by more than {most:.0%} of its margin, "
-            f"on {self.other} other images"
-            if not escaped
-            else f"ESCAPED: {len(escaped)} were missed and move a metric past its margin, on "
-            f"{self.other} other images: "
-            + ", ".join(
-                f"{case.weight} x {case.factor:g} ({case.largest_share:.0%})" for case in escaped
-            )
+        return tuple(sorted(missed, key=lambda case: -case.largest_share))
+
+    @property
+    def escaped(self) -> tuple[Case, ...]:
+        """Those of `missed` that move a metric past its margin."""
+        return tuple(case for case in self.missed if case.escaped)
+
+    def of(self, factor: float, *, matrices: bool = False) -> tuple[Case, ...]:
+        """The cases of a factor; kernels and matrices alone where asked."""
+        return tuple(
+            case
+            for case in self.cases
+            if case.factor == factor and (case.is_matrix or not matrices)
         )
-        return said
 
+    @property
+    def headline(self) -> str:
+        """Whether what was missed matters."""
+        if self.escaped:
+            named = ", ".join(f"{case.weight} x {case.factor:g}" for case in self.escaped)
+            return (
+                f"FAIL: {len(self.escaped)} were missed and move a metric past its margin, on "
+                f"{self.other} other images: {named}"
+            )
+        most = max((case.largest_share for case in self.missed), default=0.0)
+        return (
+            f"PASS: what was missed moves no metric by more than {most:.0%} of its margin, on "
+            f"{self.other} other images"
+        )
 
-def _counts(cases: Sequence[Case]) -> str:
-    caught = [case for case in cases if case.caught]
-    failed = sum(case.verdict == "fail" for case in caught)
-    share = len(caught) / len(cases) if cases else 0.0
-    return (
-        f"{len(caught)} of {len(cases)} caught ({share:.0%}): {failed} fail, "
-        f"{len(caught) - failed} inconclusive"
-    )
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self) | {
+            "headline": self.headline,
+            "escaped": [f"{case.weight} x {case.factor:g}" for case in self.escaped],
+        }
 
 
 def sweep(
     engine_folder: Path,
-    judged: Sample,
-    other: Sample,
+    head_folder: Path | None = None,
     *,
+    margins: Path | None = None,
+    judged: int = JUDGED,
     factors: Sequence[float] = FACTORS,
-    chosen: Callable[[str], bool] = lambda name: True,
+    only: Sequence[str] = (),
     threads: int | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Sweep:
     """Scale every weight of an engine's graph by each factor, and judge each.
 
+    The gates are those of metrics, movements and finite numbers: no weight touches batches or
+    precision.
+
     Args:
         engine_folder: of ONNX Runtime on the CPU; it stays as it is.
-        judged: what `verify` would judge by.
-        other: other images, better more of them.
+        head_folder: the head model, where the bundle neither holds it nor uses the built-in one.
+        margins: a TOML file that overrides the shipped margins.
+        judged: the first so many images of the bundle's reference are what `verify` would judge by;
+            what is missed is measured on all others.
         factors: to scale by.
-        chosen: which weights, by name.
+        only: weights whose name one of these patterns matches (`*`, `?`); all where none is given.
         threads: CPU threads; the runtime's own choice where None.
         progress: called with stage, done, total.
 
     Raises:
-        UserError: the engine is of another runtime, or none of its weights is chosen.
+        UserError: the engine is of another runtime, no weight is chosen, the reference is too small
+            or has no ground truth.
     """
     import onnx
 
@@ -149,16 +170,36 @@ def sweep(
             f"{engine_folder} is of {manifest.runtime} on {manifest.provider}; expected one of "
             "onnxruntime on cpu, whose file is an ONNX graph; build one with `trans3dhead build`"
         )
+    bundle = Bundle.open(bundle_of(engine_folder.absolute()))
+    reference = bundled(bundle, None).reference
+    if not MIN_IMAGES <= judged <= len(reference) - MIN_IMAGES:
+        raise UserError(
+            f"{judged} images to judge by came, of the {len(reference)} of the bundle's reference; "
+            f"expected at least {MIN_IMAGES}, and as many left to measure what is missed; export "
+            f"with `--count {2 * max(judged, JUDGED)}`"
+        )
+    allowed = margins_of(manifest.recipe, bundle.contract.recipes[manifest.recipe], margins)
+    mesh, size = Mesh.of(bundle, head_folder), bundle.contract.image.size
+    judge, other = (
+        Sample(part_of(reference, part), mesh, allowed, crop_size=size)
+        for part in (slice(judged), slice(judged, None))
+    )
     model = onnx.load(engine_folder / manifest.file)
-    names = [name for name in weights(model) if chosen(name)]
+    known = weights(model)
+    names = [
+        name for name in known if any(fnmatchcase(name, pattern) for pattern in only or ("*",))
+    ]
     if not names:
-        raise UserError(f"{engine_folder} has no weight of that name; expected at least one")
+        raise UserError(
+            f"no weight of {engine_folder} is called {' or '.join(only)}; expected names such as "
+            f"{', '.join(known[:3])}"
+        )
     total, cases = len(names) * len(factors), []
     for name in names:
         for factor in factors:
             with scaled(model, name, factor) as shape:
                 answer = _Candidate(engine_folder, model, threads)
-            gates = judged.gates(answer(judged))
+            gates = judge.gates(answer(judge))
             verdict = overall(gates)
             shares = _shares(other.gates(answer(other)) if verdict == "pass" else gates)
             cases.append(
@@ -174,7 +215,7 @@ def sweep(
             progress("weights", len(cases), total)
     return Sweep(
         engine=str(engine_folder),
-        judged=len(judged.reference),
+        judged=judged,
         other=len(other.reference),
         cases=tuple(cases),
     )

@@ -132,6 +132,12 @@ def test_an_unknown_operator_is_named(make_graph: Callable[..., onnx.ModelProto]
         onnx_products(model)
 
 
+def test_half_in_a_recipe_without_it_is_an_error() -> None:
+    check_promise(0.0, 0.0, "the graph")
+    with pytest.raises(BuildError, match=r"93.0% of its FLOPs in half; the recipe promises 0.0%"):
+        check_promise(0.93, 0.0, "the graph")
+
+
 def test_less_than_promised_is_an_error() -> None:
     check_promise(0.970, 0.972, "the graph")
     with pytest.raises(BuildError, match=r"50.0% of its FLOPs in half; the recipe promises 97.0%"):

@@ -76,15 +76,24 @@ def test_onnx_runtime_leaves_a_convolution_in_float32_and_is_not_believed(
     assert not list((bundle / "engines").iterdir())
 
 
-def test_openvino_that_runs_it_in_float32_breaks_the_promise(
-    bundle: Path, quantise: Quantise, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("wanted", ["f32", "bf16"])
+def test_openvino_that_runs_no_integers_breaks_the_promise(
+    wanted: str, bundle: Path, quantise: Quantise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever floating-point type this CPU puts in their place."""
+    import openvino
+
+    if wanted == "bf16" and openvino_engine.BF16_CAPABILITY not in openvino.Core().get_property(
+        openvino_engine.DEVICE, "OPTIMIZATION_CAPABILITIES"
+    ):
+        pytest.skip("this CPU has no bfloat16")
     quantise()
     real = openvino_engine._layer_precisions
+    monkeypatch.setattr(openvino_engine, "choose_precision", lambda *_: wanted)
     monkeypatch.setattr(
         openvino_engine,
         "_layer_precisions",
-        lambda compiled: dict.fromkeys(dict(real(compiled)), "f32"),
+        lambda compiled: dict.fromkeys(dict(real(compiled)), wanted),
     )
     with pytest.raises(BuildError, match=r"computes 0.0% of its FLOPs in int8; .* promises"):
         build_engine(bundle, "int8", "openvino")

@@ -1,5 +1,6 @@
 """The demo's trained network: its honest engines pass, a damaged one does not."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from onnx import numpy_helper
 from support import Demo
 
 from benchmarks.parity.results import ParityReport
-from engines.bundle import Bundle
-from engines.files import sha256_of
+from engines.bundle import CONTRACT_FILE, Bundle
+from engines.files import sha256_of, write_whole
 from engines.manifest import read_manifest, write_manifest
 from trans3dhead.cli.main import execute, main
 
@@ -91,6 +92,23 @@ def test_float32_in_the_place_of_half_fails(demo: Demo, tmp_path: Path, capsys) 
     out = capsys.readouterr().out
     assert "engine/precision: fail" in out and "effective float32" in out
     assert read_manifest(bundle / "engines" / before.name) == before
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tensorrt-rtx"])
+def test_half_in_the_place_of_float32_is_not_built(
+    runtime: str, demo: Demo, tmp_path: Path, capsys
+) -> None:
+    """A bundle whose fp32 graph is the fp16 one, sealed anew. OpenVINO would compute in float32."""
+    bundle = shutil.copytree(demo.mesh, tmp_path / "bundle")
+    shutil.copy(bundle / "fp16.onnx", bundle / "fp32.onnx")
+    contract = json.loads((bundle / CONTRACT_FILE).read_text())
+    contract["files"]["fp32.onnx"] = contract["files"]["fp16.onnx"]
+    write_whole(bundle / CONTRACT_FILE, json.dumps(contract))
+    shutil.rmtree(bundle / "engines")
+    assert main(["build", str(bundle), "--recipe", "fp32", "--runtime", runtime]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "of its FLOPs in half; the recipe promises 0.0%; export the bundle anew" in line
+    assert not any((bundle / "engines").glob("*/manifest.json"))
 
 
 def gates_that_fail(report: ParityReport) -> set[str]:
