@@ -1,8 +1,9 @@
 """Is an image answered alike whatever stands beside it? Engines have been wrong at batch > 1 alone.
 
-Each of a few images is answered alone, then in batches of the optimum and of the largest size, with
-the order turned round, and once more the same; every answer is held against the one given alone.
-An engine of one fixed size answers an image "alone" in a batch of its own copies.
+Each of a few images is answered alone, then in batches of the optimum, of one less (as a ragged
+last batch is) and of the largest size of every profile, with the order turned round, and once more
+the same; every answer is held against the one given alone. An engine of one fixed size answers an
+image "alone" in a batch of its own copies.
 
 k probes, S side of the crop.
 """
@@ -14,6 +15,8 @@ import numpy as np
 
 from benchmarks.parity.outputs import Array, Outputs
 from benchmarks.parity.quantities import Quantity, movements
+from engines.batching import size_for
+from engines.manifest import BatchProfile
 from engines.runtime import Engine
 
 PROBES = 8
@@ -47,16 +50,19 @@ def compare_batches(
         Movements [every answer given to a probe in company, points] of the outputs that stayed
         finite, and what was tried.
     """
-    profile = engine.manifest.profiles[0]
+    profiles = engine.manifest.profiles
     chosen = np.unique(np.r_[: min(len(images), PROBES - 1), len(images) - 1])
     probes = images[chosen]  # [k, S, S, 3]
     alone = _stack(
-        [engine.infer({"image": np.repeat(probe[None], profile.min, axis=0)}) for probe in probes],
+        [
+            engine.infer({"image": np.repeat(probe[None], size_for(1, profiles), axis=0)})
+            for probe in probes
+        ],
         first_only=True,
     )
     company = [{name: answers[name][chosen] for name in alone}]
     rows = [np.arange(len(probes))]
-    sizes = sorted({profile.opt, profile.max})
+    sizes = sizes_of(profiles)
     for size in sizes:
         for order in (np.resize(rows[0], size), np.resize(rows[0][::-1], size)):
             company.append(engine.infer({"image": probes[order]}))
@@ -75,9 +81,15 @@ def compare_batches(
     for name in not_finite:
         del together[name], expected[name]
     facts = BatchFacts(
-        images=len(probes), sizes=tuple(sizes), repeats_exactly=exact, not_finite=not_finite
+        images=len(probes), sizes=sizes, repeats_exactly=exact, not_finite=not_finite
     )
     return movements(together, expected, crop_size), facts
+
+
+def sizes_of(profiles: tuple[BatchProfile, ...]) -> tuple[int, ...]:
+    """The batch sizes at which images are answered in company."""
+    wanted = {(p, size) for p in profiles for size in (p.opt - 1, p.opt, p.max)}
+    return tuple(sorted({size for p, size in wanted if size >= p.min}))
 
 
 def _stack(parts: list[Outputs], *, first_only: bool = False) -> Outputs:

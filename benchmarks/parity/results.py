@@ -172,7 +172,7 @@ class ParityReport:
         if self.batches is None:
             return "batches were not compared: an output holds NaN or infinity"
         facts = self.batches
-        sizes = " and ".join(map(str, facts.sizes))
+        sizes = ", ".join(map(str, facts.sizes))
         bits = "the same bits" if facts.repeats_exactly else "not the same bits"
         return (
             f"{facts.images} images answered alone and in batches of {sizes}, also in reverse; "

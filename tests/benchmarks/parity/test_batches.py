@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.parity.batches import compare_batches
+from benchmarks.parity.batches import compare_batches, sizes_of
 from benchmarks.parity.gates import GATES, Judge
 from engines.manifest import BatchProfile
 
@@ -46,13 +46,33 @@ def nothing(landmarks: np.ndarray) -> None:
 def test_an_honest_engine_moves_nothing() -> None:
     moved, facts, engine = compared(nothing)
     assert moved == {"landmarks/movement": 0}
-    assert (facts.images, facts.sizes, facts.repeats_exactly) == (8, (4, 16), True)
-    assert set(engine.batches) == {1, 4, 16}
+    assert (facts.images, facts.sizes, facts.repeats_exactly) == (8, (3, 4, 16), True)
+    assert set(engine.batches) == {1, 3, 4, 16}
+
+
+@pytest.mark.parametrize(
+    ("profiles", "sizes"),
+    [
+        ([(1, 1, 1)], (1,)),
+        ([(1, 1, 8)], (1, 8)),
+        ([(1, 8, 8)], (7, 8)),
+        ([(5, 5, 5)], (5,)),
+        ([(1, 2, 4), (5, 8, 16)], (1, 2, 4, 7, 8, 16)),
+    ],
+)
+def test_every_profile_is_tried_at_its_sizes(profiles, sizes) -> None:
+    made = tuple(BatchProfile(min=low, opt=opt, max=high) for low, opt, high in profiles)
+    assert sizes_of(made) == sizes
 
 
 def only_at_the_largest(landmarks: np.ndarray) -> None:
     if len(landmarks) == 16:
         landmarks[15] += 3
+
+
+def only_in_a_ragged_batch(landmarks: np.ndarray) -> None:
+    if len(landmarks) == 3:
+        landmarks[2] += 3
 
 
 def only_in_company(landmarks: np.ndarray) -> None:
@@ -64,7 +84,9 @@ def by_position(landmarks: np.ndarray) -> None:
     landmarks[2:3] += 3
 
 
-@pytest.mark.parametrize("damage", [only_at_the_largest, only_in_company, by_position])
+@pytest.mark.parametrize(
+    "damage", [only_at_the_largest, only_in_a_ragged_batch, only_in_company, by_position]
+)
 def test_company_that_matters_is_found_and_fails_its_gate(damage: Damage) -> None:
     moved, _, _ = compared(damage)
     assert moved["landmarks/movement"] == pytest.approx(3 * np.sqrt(2))

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.parity.harness import verify
 from benchmarks.parity.results import ParityReport
 from benchmarks.report.markdown import parity_markdown
-from engines.bundle import CONTRACT_FILE, REFERENCE_FILE
+from engines.bundle import CONTRACT_FILE, REFERENCE_FILE, Reference
 from engines.errors import ContractError, UserError
 from engines.files import sha256_of, write_whole
 from engines.manifest import BatchProfile, read_manifest
@@ -72,6 +72,10 @@ def test_the_judge_says_what_its_time_went_to(workshops, monkeypatch) -> None:
     assert report.time_line.removeprefix("seconds") in parity_markdown(report)
 
 
+SIZE = 32
+"""Side of the workshop's crops."""
+
+
 def scaled_landmarks(answers) -> None:
     middle = answers["landmarks"].mean(axis=(0, 1))
     answers["landmarks"] += 0.05 * (answers["landmarks"] - middle)
@@ -106,12 +110,16 @@ def millimetres(answers) -> None:
 
 
 def shifted_by_a_pixel(answers) -> None:
-    answers["landmarks"][..., 0] += 32 / 256  # of a crop 256 wide
-    answers["projected"][..., 0] += 32 / 256
+    answers["landmarks"][..., 0] += SIZE / 256  # of a crop 256 wide
+    answers["projected"][..., 0] += SIZE / 256
 
 
 def one_image_wrong(answers) -> None:
     answers["landmarks"][3] += 2
+
+
+def collapsed_landmarks(answers) -> None:
+    answers["landmarks"][:] = SIZE / 2
 
 
 def collapsed_mesh(answers) -> None:
@@ -128,6 +136,7 @@ SABOTAGE: list[tuple[Callable, set[str]]] = [
     (millimetres, {"vertices/movement_p99", "vertices/movement_largest"}),
     (shifted_by_a_pixel, {"landmarks/movement_p99", "projected/movement_p99"}),
     (one_image_wrong, {"landmarks/movement_largest"}),
+    (collapsed_landmarks, {"landmarks/nme", "landmarks/movement_p99"}),
     (collapsed_mesh, {"vertices/chamfer", "vertices/movement_p99"}),
 ]
 
@@ -291,6 +300,27 @@ def test_no_ground_truth_leaves_the_metrics_unmeasured(tmp_path, make_workshop) 
     assert report.metrics[0].against_reference == 0
 
 
+@pytest.mark.parametrize(
+    ("field", "metrics", "reason"),
+    [
+        ("truth_vertices", {"z5_published", "z5_defined", "chamfer"}, "ground truth coincide"),
+        ("bboxes", {"nme"}, "expected both above 0"),
+    ],
+)
+def test_a_degenerate_truth_is_a_reason_and_never_a_number(
+    tmp_path, make_workshop, field, metrics, reason
+) -> None:
+    workshop = make_workshop(tmp_path / "bundle", "params", images=6)
+    flat = np.zeros_like(getattr(workshop.reference, field))
+    reseal(workshop.bundle, replace(workshop.reference, **{field: flat}))
+    report = verify(workshop.plant(workshop.answers))
+    reasons = {row.metric: row.reason for row in report.metrics if row.reason}
+    assert set(reasons) == metrics
+    assert all(reason in told and "head-000" in told for told in reasons.values())
+    assert {gate.quantity for gate in report.with_verdict("not measured")} == metrics
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
 def test_a_batch_that_no_profile_divides_is_judged_whole(workshops) -> None:
     workshop = workshops("params")
     folder = workshop.plant(workshop.answers, profile=BatchProfile(min=5, opt=5, max=5))
@@ -354,15 +384,19 @@ def test_a_truncated_reference_is_refused(tmp_path, make_workshop) -> None:
         verify(folder)
 
 
+def reseal(bundle: Path, reference: Reference) -> None:
+    """Put another reference into a bundle whose contract then knows it."""
+    write_whole(bundle / REFERENCE_FILE, reference.to_bytes())
+    contract = json.loads((bundle / CONTRACT_FILE).read_text())
+    contract["files"][REFERENCE_FILE] = sha256_of(bundle / REFERENCE_FILE)
+    write_whole(bundle / CONTRACT_FILE, json.dumps(contract))
+
+
 def test_a_reference_that_is_not_finite_is_refused(tmp_path, make_workshop) -> None:
     workshop = make_workshop(tmp_path / "bundle", "params", images=6)
     params = workshop.reference.params.copy()
     params[2, 3] = np.inf
-    broken = replace(workshop.reference, params=params).to_bytes()
-    write_whole(workshop.bundle / REFERENCE_FILE, broken)
-    contract = json.loads((workshop.bundle / CONTRACT_FILE).read_text())
-    contract["files"][REFERENCE_FILE] = sha256_of(workshop.bundle / REFERENCE_FILE)
-    write_whole(workshop.bundle / CONTRACT_FILE, json.dumps(contract))
+    reseal(workshop.bundle, replace(workshop.reference, params=params))
     with pytest.raises(ContractError, match="params hold NaN"):
         verify(workshop.plant(workshop.answers))
 
