@@ -90,7 +90,8 @@ def device_package() -> str:
         if installed(package):
             return package
     raise UserError(
-        f"running a plan needs PyCUDA or cuda-python, neither is installed; expected one; {INSTALL}"
+        "computing on a GPU needs PyCUDA or cuda-python, neither is installed; expected one; "
+        f"{INSTALL}"
     )
 
 

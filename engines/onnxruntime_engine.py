@@ -11,6 +11,7 @@ from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError, one_line
 from engines.machine import this_machine
 from engines.manifest import Manifest
+from engines.onnxruntime_cuda import CudaSession
 from engines.onnxruntime_session import (
     ProviderOptions,
     check_placement,
@@ -96,7 +97,12 @@ class OnnxRuntime(Runtime):
         )
         with _as_build_error():
             events = check_placement(
-                path, order.provider, order.contract, order.profiles[0].min, cache
+                path,
+                order.provider,
+                order.contract,
+                order.profiles[0].min,
+                tensorrt=cache,
+                nhwc=_nhwc(order.recipe),
             )
         if DEQUANTIZE in order.recipe.node_counts:
             effective = _read_int8(order, int8_products(events))
@@ -142,7 +148,7 @@ class OnnxRuntime(Runtime):
 
 
 class OnnxRuntimeEngine(Engine):
-    """A session of ONNX Runtime.
+    """A session of ONNX Runtime; the CUDA provider's replays a CUDA graph for each batch size.
 
     On a GPU it is run at the smallest, best and largest batch of each profile before it is handed
     out: what a provider prepares for a shape is then prepared.
@@ -153,8 +159,17 @@ class OnnxRuntimeEngine(Engine):
         cache: ProviderOptions | None = None
         if manifest.provider == "tensorrt":
             cache = tensorrt_options(bundle.contract, manifest.profiles, path.parent)
+        self._on_gpu: CudaSession | None = None
         try:
-            self._session = create_session(path, manifest.provider, threads, tensorrt=cache)
+            if manifest.provider == "cuda":
+                nhwc = _nhwc(bundle.contract.recipes[manifest.recipe])
+                self._on_gpu = CudaSession(
+                    lambda graphs: create_session(path, "cuda", threads, nhwc=nhwc, graphs=graphs),
+                    bundle.contract,
+                    max(profile.max for profile in manifest.profiles),
+                )
+            else:
+                self._session = create_session(path, manifest.provider, threads, tensorrt=cache)
         except _session_errors() as error:
             raise ContractError(
                 f"ONNX Runtime cannot load {path}: {one_line(error)}; "
@@ -167,15 +182,34 @@ class OnnxRuntimeEngine(Engine):
 
     def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
         try:
-            run_into(self._session, inputs, out)
+            if self._on_gpu is not None:
+                self._on_gpu.run(inputs, out, len(next(iter(inputs.values()))))
+            else:
+                run_into(self._session, inputs, out)
         except _session_errors() as error:
             raise UserError(
                 f"ONNX Runtime failed in engine {self.manifest.name}: {one_line(error)}; "
                 "expected an answer; open it anew, or build it anew with --force"
             ) from None
 
+    def metadata(self) -> dict[str, Any]:
+        found = super().metadata()
+        if self._on_gpu is not None:
+            package, graphs = self._on_gpu.package, self._on_gpu.graphs
+            found["device"] = {"package": package, "cuda_graphs": graphs}
+        return found
+
     def _release(self) -> None:
-        del self._session
+        if self._on_gpu is not None:
+            self._on_gpu.close()
+        else:
+            del self._session
+
+
+def _nhwc(recipe: RecipeEntry) -> bool:
+    """Whether the CUDA provider shall convolve with the channels last: in half, where tensor cores
+    do it."""
+    return recipe.precision != "float32"
 
 
 def _read_int8(order: BuildOrder, computed: set[str]) -> Effective:

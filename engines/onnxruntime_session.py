@@ -122,6 +122,8 @@ def create_session(
     threads: int | None = None,
     *,
     tensorrt: ProviderOptions | None = None,
+    nhwc: bool = False,
+    graphs: bool = False,
     profile: Path | None = None,
 ) -> Any:
     """A session whose provider is the one asked for, or a UserError.
@@ -131,12 +133,15 @@ def create_session(
         provider: a key of `PROVIDERS`.
         threads: threads within an operator; ONNX Runtime takes all cores where None.
         tensorrt: options of the TensorRT provider.
+        nhwc, graphs: of the CUDA provider: convolve with the channels last, where tensor cores
+            want them; replay CUDA graphs, of runs whose addresses stay.
         profile: where `end_profiling` writes what ran where; nothing is recorded where None.
     """
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3  # errors: they come back as exceptions too
+    # fatal ones: errors come back as exceptions, but for cuDNN's tries that another one replaces
+    options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -145,7 +150,11 @@ def create_session(
         options.profile_file_prefix = str(profile)
     given = {
         "TensorrtExecutionProvider": tensorrt or {},
-        "CUDAExecutionProvider": {"use_tf32": "0"},  # float32 means float32
+        "CUDAExecutionProvider": {
+            "use_tf32": "0",  # float32 means float32
+            "prefer_nhwc": str(int(nhwc)),
+            "enable_cuda_graph": str(int(graphs)),
+        },
     }
     session = ort.InferenceSession(
         graph if isinstance(graph, bytes) else str(graph),
@@ -180,7 +189,13 @@ def run_into(session: Any, inputs: Mapping[str, Array], out: Mapping[str, Array]
 
 
 def check_placement(
-    graph: Path, provider: str, contract: Contract, batch: int, tensorrt: ProviderOptions | None
+    graph: Path,
+    provider: str,
+    contract: Contract,
+    batch: int,
+    *,
+    tensorrt: ProviderOptions | None,
+    nhwc: bool,
 ) -> list[Event]:
     """Run once and refuse a graph whose products the provider leaves to another one.
 
@@ -189,7 +204,7 @@ def check_placement(
     """
     with tempfile.TemporaryDirectory() as folder:
         session = create_session(
-            graph, provider, tensorrt=tensorrt, profile=Path(folder) / "placement"
+            graph, provider, tensorrt=tensorrt, nhwc=nhwc, profile=Path(folder) / "placement"
         )
         contract.check_outputs(run_session(session, contract.blank_inputs(batch)), batch)
         events: list[Event] = json.loads(Path(session.end_profiling()).read_text())

@@ -14,6 +14,7 @@ import numpy as np
 from engines.contract import Contract, TensorSpec
 from engines.device import Array, Device, DeviceError
 from engines.device_array import DeviceArray
+from engines.device_buffers import Buffers
 from engines.device_graphs import Graph
 from engines.manifest import BatchProfile
 from engines.tensorrt_plan import Plan
@@ -31,21 +32,6 @@ class Shape:
     """Whether it reads inputs where a caller has them, at an address that changes."""
     graph: Graph | None = None
     runs: int = 0
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A tensor at the largest batch, on the GPU and page-locked on the host."""
-
-    address: int
-    host: Array
-    """uint8 [bytes]."""
-
-    def view(self, spec: TensorSpec, batch: int) -> Array:
-        """The host's part that `batch` items take: spec.dtype [batch, ...]."""
-        shape, dtype = spec.shape(batch), np.dtype(spec.dtype)
-        size = int(np.prod(shape)) * dtype.itemsize
-        return self.host[:size].view(dtype).reshape(shape)
 
 
 class PlanRunner:
@@ -73,30 +59,18 @@ class PlanRunner:
         largest = max(profile.max for profile in profiles)
         with device.current():
             self._scratch = device.allocate(plan.scratch_bytes) if plan.scratch_bytes else 0
-            self._buffers = {
-                spec.name: self._make_buffer(spec, largest)
-                for spec in (*contract.inputs, *contract.outputs)
-            }
+            self._buffers = Buffers(device, contract, largest)
 
     def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array], batch: int) -> None:
         """Compute arrays on the host into arrays on the host; returns when they are there."""
-        device = self._device
-        with device.current():
+        with self._device.current():
             shape = self._shape(batch, foreign=False)
-            for spec in self._contract.inputs:
-                buffer = self._buffers[spec.name]
-                staged = buffer.view(spec, batch)
-                np.copyto(staged, inputs[spec.name])
-                device.copy_in(buffer.address, staged)
+            self._buffers.copy_in(inputs, batch)
             self._compute(shape)
-            staged_out = {}
-            for spec in self._contract.outputs:
-                buffer = self._buffers[spec.name]
-                staged_out[spec.name] = buffer.view(spec, batch)
-                device.copy_out(staged_out[spec.name], buffer.address)
+            staged = self._buffers.copy_out(batch)
             self._finish()
-        for name, staged in staged_out.items():
-            np.copyto(out[name], staged)
+        for name, values in staged.items():
+            np.copyto(out[name], values)
 
     def run_on_device(
         self, inputs: Mapping[str, DeviceArray], batch: int
@@ -105,7 +79,8 @@ class PlanRunner:
 
         The outputs are this runner's own buffers: its next run writes into them.
         """
-        own = all(array.address == self._buffers[name].address for name, array in inputs.items())
+        places = self._buffers.addresses()
+        own = all(array.address == places[name] for name, array in inputs.items())
         with self._device.current():
             shape = self._shape(batch, foreign=not own)
             for name, array in inputs.items():
@@ -119,9 +94,10 @@ class PlanRunner:
 
     def arrays(self, specs: tuple[TensorSpec, ...], batch: int) -> dict[str, DeviceArray]:
         """This runner's buffers on the GPU, as arrays of a batch."""
+        places = self._buffers.addresses()
         return {
             spec.name: DeviceArray(
-                self._buffers[spec.name].address,
+                places[spec.name],
                 spec.shape(batch),
                 np.dtype(spec.dtype),
                 owner=self,
@@ -142,10 +118,6 @@ class PlanRunner:
             del self.plan  # the last runner's frees the weights, here where the GPU is current
         self._device.close()
 
-    def _make_buffer(self, spec: TensorSpec, batch: int) -> Buffer:
-        size = int(np.prod(spec.shape(batch))) * np.dtype(spec.dtype).itemsize
-        return Buffer(self._device.allocate(size), self._device.page_locked(size))
-
     def _shape(self, batch: int, *, foreign: bool) -> Shape:
         """The context of a batch, made where it is asked for the first time."""
         key = batch, foreign
@@ -156,8 +128,8 @@ class PlanRunner:
             self.plan.set_shapes(
                 context, self._contract, batch, profile=self._profile(batch), stream=self.stream
             )
-            for name, buffer in self._buffers.items():
-                self.plan.set_address(context, name, buffer.address)
+            for name, address in self._buffers.addresses().items():
+                self.plan.set_address(context, name, address)
             self._shapes[key] = Shape(context, foreign)
         self._shapes.move_to_end(key)
         return self._shapes[key]

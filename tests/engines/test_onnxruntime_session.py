@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import onnxruntime
 import pytest
+import standins
+from standins.gpu import Gpu
 
 from engines import onnxruntime_engine, onnxruntime_session, runtime
 from engines.building import build_engine
@@ -42,6 +44,8 @@ class StandIn:
     made: ClassVar[list["StandIn"]] = []
     left_to_cuda: ClassVar[tuple[str, ...]] = ()
     """Operators that the provider asked for does not take."""
+    uncapturable: ClassVar[str] = ""
+    """What it says where it is asked for CUDA graphs, and cannot."""
     real = onnxruntime.InferenceSession
 
     def __init__(
@@ -55,7 +59,13 @@ class StandIn:
         assert not enable_fallback
         self.session = StandIn.real(graph, options, providers=["CPUExecutionProvider"])
         self.options = dict(providers)
+        if (
+            self.uncapturable
+            and self.options.get("CUDAExecutionProvider", {}).get("enable_cuda_graph") == "1"
+        ):
+            raise RuntimeError(self.uncapturable)
         self.batches: list[int] = []
+        self.graphs: list[str] = []
         cache = self.options.get("TensorrtExecutionProvider", {}).get("trt_engine_cache_path")
         if cache and not list(Path(cache).glob("*.engine")):
             (Path(cache) / "graph_sm70.engine").write_bytes(b"plan")
@@ -77,14 +87,43 @@ class StandIn:
         path.write_text(json.dumps(events))
         return str(path)
 
-    def run_with_iobinding(self, binding: Any) -> None:
-        self.session.run_with_iobinding(binding)
-        self.batches.append(len(binding.get_outputs()[0].numpy()))
+    def io_binding(self) -> "Binding":
+        return Binding(self.session)
+
+    def run_with_iobinding(self, binding: "Binding", options: Any = None) -> None:
+        self.session.run_with_iobinding(binding.real)
+        self.batches.append(len(binding.real.get_outputs()[0].numpy()))
+        key = "gpu_graph_id"
+        if (
+            options is not None
+            and self.options["CUDAExecutionProvider"]["enable_cuda_graph"] == "1"
+        ):
+            self.graphs.append(options.get_run_config_entry(key))
+
+
+class Binding:
+    """A binding whose addresses on the GPU are those of the stand-in's memory."""
+
+    def __init__(self, session: Any) -> None:
+        self.real = StandIn.real.io_binding(session)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def bind_input(self, name: str, device: str, *where: Any) -> None:
+        assert device == "cuda"
+        self.real.bind_input(name, "cpu", *where)
+
+    def bind_output(self, name: str, device: str, *where: Any) -> None:
+        assert device in ("cuda", "cpu")
+        self.real.bind_output(name, "cpu", *where)
 
 
 @pytest.fixture
-def on_v100(monkeypatch: pytest.MonkeyPatch) -> None:
+def on_v100(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     """ONNX Runtime's GPU build on a V100, as far as a stand-in goes."""
+    gpu = standins.install(monkeypatch, "cuda.bindings")
+    monkeypatch.setattr("engines.device.installed", lambda name: name == "cuda.bindings")
     monkeypatch.setattr(StandIn, "made", [])
     monkeypatch.setattr(StandIn, "left_to_cuda", ())
     monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
@@ -93,6 +132,7 @@ def on_v100(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime_engine, "this_machine", lambda: V100)
     monkeypatch.setattr(runtime, "this_machine", lambda: V100)
     monkeypatch.setattr("engines.building.this_machine", lambda: V100)
+    return gpu
 
 
 def build(bundle: Path, provider: Any, *profiles: BatchProfile) -> Path:
@@ -115,16 +155,51 @@ def test_what_ran_where(bundle: Path, make_images: Images, tmp_path: Path) -> No
     assert "hidden_node on CPUExecutionProvider" in foreign
 
 
-@pytest.mark.usefixtures("on_v100")
-def test_float32_stays_float32_on_cuda(bundle: Path, make_images: Images) -> None:
-    folder = build(bundle, "cuda")
+def test_float32_stays_float32_on_cuda(bundle: Path, make_images: Images, on_v100: Gpu) -> None:
+    folder, on_cpu = build(bundle, "cuda"), create_session(bundle / "fp32.onnx", "cpu")
+    made = StandIn.made[-1]
+    images = make_images(3)
     with open_engine(folder) as engine:
-        assert engine.infer({"image": make_images(3)})["params"].shape == (3, 413)
-    assert StandIn.made[-1].options == {
-        "CUDAExecutionProvider": {"use_tf32": "0"},
+        found = engine.infer({"image": images})
+        for name, values in run_session(on_cpu, {"image": images}).items():
+            np.testing.assert_allclose(found[name], values, atol=1e-5)
+        again = engine.infer({"image": 255 - images})
+        assert not np.array_equal(found["params"], again["params"])  # the caller's own
+        assert engine.metadata()["device"] == {"package": "cuda-python", "cuda_graphs": True}
+    used = next(session for session in StandIn.made if session is not made and session.batches)
+    assert used.options == {
+        "CUDAExecutionProvider": {
+            "use_tf32": "0", "prefer_nhwc": "0", "enable_cuda_graph": "1",
+        },
         "CPUExecutionProvider": {},
-    }
-    assert StandIn.made[-1].batches == [1, 2, 4, 3]  # warm before it was handed out
+    }  # fmt: skip
+    assert used.batches == [1, 2, 4, 3, 3]  # warm before it was handed out
+    assert used.graphs == ["1", "2", "4", "3", "3"]
+    assert on_v100.left_over() == {}
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_halves_convolve_with_the_channels_last(bundle: Path) -> None:
+    options = BuildOptions(provider="cuda")
+    open_engine(build_engine(bundle, "fp16", "onnxruntime", profiles=(PROFILE,), options=options))
+    options_used = [made.options["CUDAExecutionProvider"] for made in StandIn.made[-2:]]
+    assert [used["prefer_nhwc"] for used in options_used] == ["1", "1"]  # placed, then opened
+    assert [used["enable_cuda_graph"] for used in options_used] == ["0", "1"]
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_what_cannot_be_captured_runs_without_graphs(
+    bundle: Path, make_images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(bundle, "cuda")
+    said = "This session cannot use the graph capture feature as requested by the user"
+    monkeypatch.setattr(StandIn, "uncapturable", said)
+    with open_engine(folder) as engine:
+        engine.infer({"image": make_images(2)})
+        assert engine.metadata()["device"]["cuda_graphs"] is False
+    monkeypatch.setattr(StandIn, "uncapturable", "out of memory")
+    with pytest.raises(ContractError, match="out of memory"):
+        open_engine(folder)
 
 
 @pytest.mark.usefixtures("on_v100")
