@@ -306,3 +306,25 @@ def test_a_provider_that_is_not_the_one_asked_for(
         pytest.raises(UserError, match="provider cuda was asked for, ONNX Runtime took CPU"),
     ):
         open_engine(folder)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("recipe", "tolerance"), [("fp32", 1e-3), ("fp16", 2e-2)])
+def test_the_real_cuda_provider(
+    bundle: Path, make_images: Images, recipe: str, tolerance: float
+) -> None:
+    """Every batch size plainly, captured and replayed; the answers are those of the CPU."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has no CUDA provider")
+    folder = build_engine(
+        bundle, recipe, "onnxruntime", profiles=(PROFILE,), options=BuildOptions(provider="cuda")
+    )
+    on_cpu = create_session(bundle / "fp32.onnx", "cpu")
+    with open_engine(folder) as engine:
+        assert engine.metadata()["device"]["cuda_graphs"] is True
+        for batch in (1, 3, 4, 1, 3, 3, 1, 4, 4, 1):
+            images = make_images(batch)
+            expected = run_session(on_cpu, {"image": images})
+            for name, values in engine.infer({"image": images}).items():
+                scale = np.abs(expected[name]).max()
+                np.testing.assert_allclose(values, expected[name], atol=tolerance * scale)
