@@ -29,7 +29,8 @@ class Effective:
     """"float32", "float16", "bfloat16"; "int8 and" one of these; "fp16 (emulated)"; "effective
     float32" where half was asked for and the runtime computes in float32 without rounding."""
     low_flops_promised: float
-    """The recipe's share of FLOPs in half, bfloat16 or int8."""
+    """The recipe's share of FLOPs in half, bfloat16 or int8; 1 where the runtime states that it
+    lowers the whole graph (OpenVINO's bfloat16)."""
     low_flops_found: float
     """The share this engine computes (or rounds) so."""
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.parity.gates import precision_gate
 from benchmarks.parity.harness import verify
 from benchmarks.parity.results import ParityReport
 from benchmarks.report.markdown import parity_markdown
 from engines.bundle import CONTRACT_FILE, REFERENCE_FILE, Reference
+from engines.contract import RecipeEntry
 from engines.errors import ContractError, UserError
 from engines.files import sha256_of, write_whole
 from engines.manifest import BatchProfile, read_manifest
@@ -218,6 +220,39 @@ def test_another_precision_than_promised_fails(workshops, recipe, precision, sha
     report = verify(folder)
     assert failed(report) == {"engine/precision"}
     assert "the recipe promises" in report.with_verdict("fail")[0].line()
+
+
+@pytest.mark.parametrize(
+    ("stated", "found", "verdict"),
+    [(1.0, 1.0, "pass"), (0.2, 0.2, "pass"), (0.2, 1.0, "fail"), (1.0, 0.1, "fail")],
+)
+def test_more_in_low_precision_than_the_recipe_has_to_be_stated(stated, found, verdict) -> None:
+    """OpenVINO states that its bfloat16 is of the whole graph."""
+    entry = RecipeEntry(qamem="conv", precision="bfloat16", low_flops_share=0.2, node_counts={})
+    effective = Effective(precision="bfloat16", low_flops_promised=stated, low_flops_found=found)
+    assert precision_gate(entry, effective).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("precision", "found", "verdict"),
+    [
+        ("int8 and float32", 0.6, "pass"),
+        ("int8 and bfloat16", 0.6, "pass"),
+        ("int8 and float32", 0.3, "fail"),
+        ("float32", 0.0, "fail"),
+    ],
+)
+def test_a_quantised_recipe_promises_int8(precision, found, verdict) -> None:
+    entry = RecipeEntry(
+        qamem="conv",
+        precision="float32",
+        low_flops_share=0.6,
+        node_counts={"DequantizeLinear": 9},
+    )
+    effective = Effective(precision=precision, low_flops_promised=0.6, low_flops_found=found)
+    gate = precision_gate(entry, effective)
+    assert gate.verdict == verdict
+    assert verdict == "pass" or "promises int8 and float32 for 60.0%" in gate.reason
 
 
 def test_native_half_keeps_the_promise(workshops) -> None:
