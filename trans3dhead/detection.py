@@ -151,7 +151,7 @@ def distinct(boxes: Sequence[BBox]) -> list[BBox]:
     return kept
 
 
-def _faces(cascade: cv2.CascadeClassifier, grey: NDArray[np.uint8]) -> list[BBox]:
+def _faces(cascade: "cv2.CascadeClassifier", grey: NDArray[np.uint8]) -> list[BBox]:
     """The larger faces first."""
     smallest = (SMALLEST_FACE, SMALLEST_FACE)
     found = cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=smallest)
