@@ -7,7 +7,7 @@ from typing import Any
 
 from engines.bundle import CONTRACT_FILE, ENGINES_FOLDER, Bundle
 from engines.contract import Contract, RecipeEntry
-from engines.errors import UserError
+from engines.errors import BuildError, UserError
 from engines.files import sha256_of, whole_folder
 from engines.machine import Machine, this_machine
 from engines.manifest import (
@@ -102,7 +102,10 @@ def build_engine(
     try:
         with whole_folder(folder, replace=True) as temporary:
             start = time.perf_counter()
-            built = builder.build(order, temporary, report)
+            try:
+                built = builder.build(order, temporary, report)
+            except BuildError as error:
+                raise BuildError(f"{error}{_other_form(entry, str(error))}") from error
             seconds = time.perf_counter() - start
             files = hash_files(temporary)
             assert built.name in files
@@ -124,6 +127,17 @@ def build_engine(
             "that one may write to; free some space, or mend the permissions"
         ) from error
     return folder
+
+
+def _other_form(entry: RecipeEntry, refusal: str) -> str:
+    """What to type where a runtime names query-aware memory in its refusal."""
+    if ".qamem" not in refusal or entry.qamem == "none":
+        return ""
+    other = "matmul" if entry.qamem == "conv" else "conv"
+    return (
+        f"; this graph holds query-aware memory as {entry.qamem}; export with `--qamem {other}` "
+        "for its other form, or with `--qamem auto` for one that builds"
+    )
 
 
 def _ask(judge: Judge | None, folder: Path) -> None:

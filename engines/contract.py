@@ -142,6 +142,9 @@ class Contract:
     recipes: dict[str, RecipeEntry]
     cost: Cost
     provenance: Provenance
+    largest: dict[str, float] = field(default_factory=dict)
+    """Module to its largest absolute value over the reference images, in float32: half precision
+    ends at 65,504. Empty in a bundle that was made before this was looked at."""
     files: dict[str, str] = field(default_factory=dict)
     """File name to sha256, but for this file and `engines/`."""
 

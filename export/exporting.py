@@ -1,11 +1,12 @@
 """From a checkpoint to a bundle: traced once, typed by recipe, checked, then published whole."""
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import onnx
 import onnx_ir as ir
@@ -26,9 +27,11 @@ from engines.errors import UserError
 from engines.files import sha256_of, whole_folder, write_whole
 from engines.precision import low_share, onnx_products
 from engines.records import to_json
+from export.auditing import largest_values, near_overflow
 from export.checks import Candidate, check_graphs
 from export.deployed import Deployed
-from export.graph import module_paths, node_counts, trace
+from export.forms import buildable_form
+from export.graph import module_paths, node_counts, trace, trace_plain
 from export.lowering import lower
 from export.recipes import QAMemForm, Recipe, check_patterns, recipe_of
 from export.reference import dataset_photos, make_reference, rendered_photos
@@ -55,6 +58,11 @@ class ExportReport:
 
     folder: Path
     contract: Contract
+    plain_nodes: dict[str, int]
+    """Nodes by kind of what `torch.onnx.export` makes of the trained network as it is."""
+    near_overflow: dict[str, float]
+    """Modules that a recipe computes in float16 and whose numbers come near its limit; to their
+    largest value over the reference images."""
     differences: dict[str, dict[str, float]]
     """Largest difference from eager PyTorch in the checks, by recipe and output."""
     sizes: dict[str, int]
@@ -68,7 +76,7 @@ def export_bundle(
     variant: Variant = "params",
     recipes: Sequence[str] = ("fp32", "fp16"),
     batch: int | None = 1,
-    qamem: QAMemForm | None = None,
+    qamem: QAMemForm | Literal["auto"] | None = None,
     head: Path | None = None,
     reference: Path | None = None,
     split: str = "val",
@@ -84,7 +92,8 @@ def export_bundle(
         variant: "params", or "mesh" with vertices and projections in the graph.
         recipes: names of `export.recipes.RECIPES`, or paths of recipes in TOML files.
         batch: a fixed batch size, or None for an open one.
-        qamem: the form of query-aware memory in every graph; None leaves it to the recipes.
+        qamem: the form of query-aware memory in every graph; None leaves it to the recipes, "auto"
+            takes theirs where every runtime here builds it, else the other.
         head: folder of the head model; None for the built-in one.
         reference: folder of a data set to take the reference images from; None renders them.
         split: of that data set.
@@ -96,7 +105,7 @@ def export_bundle(
         CheckError: the graphs do not answer as the trained network; nothing was published.
         UserError: says what came, what was expected, how to mend it.
     """
-    chosen = _chosen_recipes(recipes, qamem)
+    chosen = _chosen_recipes(recipes, None if qamem == "auto" else qamem)
     _check_numbers(variant, batch, count)
     with whole_folder(out) as folder:
         trained = load_checkpoint(checkpoint)
@@ -123,7 +132,10 @@ def export_bundle(
         )
         progress("tracing", 0, 1)
         traced = trace(deployed, size=config.image_size, batch=batch)
+        plain_nodes = node_counts(trace_plain(trained.network, size=config.image_size, batch=batch))
         progress("tracing", 1, 1)
+        if qamem == "auto" and has_qamem(config):
+            chosen = _with_buildable_form(chosen, traced)
         entries, weights = {}, {}
         for recipe in chosen:
             lowered = lower(traced, recipe)
@@ -156,6 +168,7 @@ def export_bundle(
             recipes=entries,
             cost=Cost(flops=flops_per_image(config), weight_bytes=weights),
             provenance=_provenance(trained),
+            largest=largest_values(traced, truth.images, batch),
         )
         differences = _checked(folder, chosen, contract, truth, progress)
         arrays = model_of_head.arrays() if include_head else model_of_head.drawing_arrays()
@@ -165,7 +178,14 @@ def export_bundle(
         contract = replace(contract, files=files)
         write_whole(folder / CONTRACT_FILE, to_json(contract))
         sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    return ExportReport(folder=out, contract=contract, differences=differences, sizes=sizes)
+    return ExportReport(
+        folder=out,
+        contract=contract,
+        plain_nodes=plain_nodes,
+        near_overflow=near_overflow(contract.largest, chosen),
+        differences=differences,
+        sizes=sizes,
+    )
 
 
 def _checked(
@@ -212,15 +232,34 @@ def _check_numbers(variant: Variant, batch: int | None, count: int) -> None:
 def _entry(
     recipe: Recipe, config: NetworkConfig, lowered: ir.Model, proto: onnx.ModelProto
 ) -> RecipeEntry:
-    has_qamem = config.qamem == "both" or (config.qamem == "landmarks" and not config.single_task)
     return RecipeEntry(
-        qamem=recipe.qamem if has_qamem else "none",
+        qamem=recipe.qamem if has_qamem(config) else "none",
         precision=recipe.precision,
         lowered=recipe.lowered,
         kept=recipe.kept,
         low_flops_share=low_share(onnx_products(proto)),
         node_counts=node_counts(lowered),
     )
+
+
+def has_qamem(config: NetworkConfig) -> bool:
+    """Whether a network has query-aware memory anywhere."""
+    return config.qamem == "both" or (config.qamem == "landmarks" and not config.single_task)
+
+
+def _with_buildable_form(recipes: Sequence[Recipe], traced: ir.Model) -> list[Recipe]:
+    """The recipes with forms of query-aware memory that every runtime here builds."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def write(form: QAMemForm) -> Path:
+            path = Path(folder) / f"{form}.onnx"
+            if not path.exists():
+                plain = Recipe(name=form, qamem=form)
+                path.write_bytes(ir.to_proto(lower(traced, plain)).SerializeToString())
+            return path
+
+        forms = {form: buildable_form(write, form) for form in {r.qamem for r in recipes}}
+    return [replace(recipe, qamem=forms[recipe.qamem]) for recipe in recipes]
 
 
 def _layout_sizes(config: NetworkConfig) -> dict[str, int]:

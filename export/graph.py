@@ -16,6 +16,7 @@ from onnx_ir.passes import common as passes
 
 from export.deployed import Deployed
 from export.modules import module_of
+from trans3dhead.network.model import Trans3DHead
 
 OPSET = 18
 """What torch's exporter translates to without a conversion. TensorRT 10.4 parses up to 20."""
@@ -53,6 +54,29 @@ def trace(deployed: Deployed, *, size: int, batch: int | None) -> ir.Model:
     _name_nodes(model.graph)
     tidy(model)
     return model
+
+
+def trace_plain(network: Trans3DHead, *, size: int, batch: int | None) -> ir.Model:
+    """What torch makes of the trained network as it is: the graph to compare the deployed one with.
+
+    Args:
+        network: in evaluation mode.
+        size, batch: as in `trace`; its input is the normalised crop [batch, 3, size, size] float32.
+    """
+    image = torch.zeros(batch or TRACED_BATCH, 3, size, size)
+    with torch.no_grad(), _quiet():
+        program = torch.onnx.export(
+            network,
+            (image,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=list(network(image)),
+            dynamic_shapes=None if batch else ({0: torch.export.Dim("batch", min=1)},),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model
 
 
 def tidy(model: ir.Model) -> None:

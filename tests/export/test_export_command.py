@@ -25,6 +25,23 @@ def test_the_summary_tells_files_nodes_and_differences(
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["differences"]["fp32"]["landmarks"] < 1e-3
     assert result["contract"]["variant"] == "mesh"
+    plain = result["plain_nodes"]
+    assert "plain export" in said
+    for name, entry in result["contract"]["recipes"].items():
+        if name == "fp32":  # the lower ones have Casts besides
+            assert sum(entry["node_counts"].values()) < sum(plain.values())
+    assert "half precision ends at" not in said
+
+
+def test_values_near_the_end_of_half_precision_are_said_aloud(
+    mesh_bundle: ExportReport,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = replace(mesh_bundle, near_overflow={"backbone.layer2": 3e4})
+    monkeypatch.setattr("export.exporting.export_bundle", lambda *_, **__: report)
+    assert main(["export", "checkpoint", "out"]) == 0
+    assert "backbone.layer2 reaches 3e+04 over the reference images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

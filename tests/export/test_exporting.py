@@ -119,8 +119,9 @@ def test_another_process_writes_the_same_bytes(
         assert (out / name).read_bytes() == (static_bundle.folder / name).read_bytes(), name
     first, second = (read_contract(f / CONTRACT_FILE) for f in (static_bundle.folder, out))
     # somebody may commit meanwhile; eager answers may differ in the last bit by threads
-    provenance, files = first.provenance, first.files
-    assert replace(second, provenance=provenance, files=files) == first
+    provenance, files, largest = first.provenance, first.files, first.largest
+    assert replace(second, provenance=provenance, files=files, largest=largest) == first
+    assert second.largest == pytest.approx(largest, rel=1e-3)
     assert second.provenance.checkpoint_sha256 == provenance.checkpoint_sha256
 
 

@@ -34,9 +34,10 @@ class Options(CommonOptions):
     or TOML files of your own."""
     batch: int | Literal["dynamic"] = 1
     """Images a run takes. A fixed number gives the faster graph; dynamic takes any."""
-    qamem: Literal["conv", "matmul"] | None = None
+    qamem: Literal["conv", "matmul", "auto"] | None = None
     """Query-aware memory as grouped convolution or as batched product, for a runtime that refuses
-    one of them; the recipe's own choice unless given."""
+    one of them; the recipe's own choice unless given. auto takes the other where a runtime that is
+    installed here does not build that."""
     head: Path | None = None
     """Folder of the head model the checkpoint was trained with; the built-in one unless given."""
     reference: Path | None = None
@@ -78,6 +79,13 @@ def run(options: Options) -> Outcome:
         return Outcome(data={"faults": list(error.faults)}, exit_code=1)
     console.print(_graphs(report))
     console.print(_operators(report))
+    for module, value in report.near_overflow.items():
+        say(
+            console,
+            f"{module} reaches {value:.3g} over the reference images; half precision ends at "
+            f"65504; keep it in float32 (`kept` of a recipe), or see what `verify` says",
+            style="yellow",
+        )
     say(console, f"{report.folder}: {', '.join(_files(report))}")
     identity, contract = report.contract.head, report.contract
     if not identity.redistributable and (contract.variant == "mesh" or identity.included):
@@ -113,19 +121,20 @@ def _graphs(report: "ExportReport") -> "Table":
 
 
 def _operators(report: "ExportReport") -> "Table":
-    """Nodes by kind, the most frequent first."""
+    """Nodes by kind, the most frequent first; above all what a plain export has of them."""
     from rich.table import Table
 
-    recipes = report.contract.recipes
+    graphs = {"plain export": report.plain_nodes}
+    graphs |= {name: entry.node_counts for name, entry in report.contract.recipes.items()}
     kinds = sorted(
-        {kind for entry in recipes.values() for kind in entry.node_counts},
-        key=lambda kind: (-max(e.node_counts.get(kind, 0) for e in recipes.values()), kind),
+        {kind for counts in graphs.values() for kind in counts},
+        key=lambda kind: (-max(counts.get(kind, 0) for counts in graphs.values()), kind),
     )
-    table = Table("nodes", *kinds[:12], "others")
-    for name, entry in recipes.items():
-        shown = [entry.node_counts.get(kind, 0) for kind in kinds[:12]]
-        rest = sum(entry.node_counts.values()) - sum(shown)
-        table.add_row(name, *map(str, shown), str(rest))
+    table = Table("nodes", *kinds[:12], "others", "all")
+    for name, counts in graphs.items():
+        shown = [counts.get(kind, 0) for kind in kinds[:12]]
+        every = sum(counts.values())
+        table.add_row(name, *map(str, shown), str(every - sum(shown)), str(every))
     return table
 
 
@@ -139,6 +148,8 @@ def _as_data(report: "ExportReport") -> dict[str, Any]:
     return {
         "folder": str(report.folder),
         "sizes": report.sizes,
+        "plain_nodes": report.plain_nodes,
+        "near_overflow": report.near_overflow,
         "differences": report.differences,
         "contract": asdict(report.contract),
     }
