@@ -1,6 +1,7 @@
 import onnx
 import onnx_ir as ir
 
+from export.checks import SHAPE_OPERATORS
 from export.deployed import Deployed
 from export.exporting import ExportReport
 from export.graph import node_counts
@@ -49,9 +50,13 @@ def test_an_open_batch_has_its_name(traced: ir.Model) -> None:
     assert all(shape is not None and str(shape[0]) == "batch" for shape in shapes)
 
 
+def test_an_open_batch_computes_no_shape(traced: ir.Model) -> None:
+    assert not {*SHAPE_OPERATORS, "Gather"} & set(node_counts(traced))
+
+
 def test_a_static_graph_computes_no_shape(static_bundle: ExportReport) -> None:
     for recipe, entry in static_bundle.contract.recipes.items():
-        assert not {"Shape", "Expand", "Gather", "ConstantOfShape"} & set(entry.node_counts), recipe
+        assert not {*SHAPE_OPERATORS, "Gather"} & set(entry.node_counts), recipe
         model = onnx.load(static_bundle.folder / f"{recipe}.onnx")
         dims = model.graph.output[0].type.tensor_type.shape.dim
         assert dims[0].dim_value == STATIC_BATCH

@@ -11,10 +11,10 @@ from engines.emulation import emulate
 from engines.errors import UserError
 from engines.onnxruntime_session import create_session, run_session
 from engines.precision import low_share, onnx_products
-from export.checks import TOLERANCES
+from export.checks import SHAPE_OPERATORS, TOLERANCES
 from export.deployed import Deployed
 from export.exporting import ExportReport
-from export.graph import MAX_OPSET, trace
+from export.graph import MAX_OPSET, node_counts, trace
 from export.lowering import lower
 from export.modules import module_of
 from export.recipes import RECIPES, QAMemForm, Recipe
@@ -159,6 +159,7 @@ def test_a_fresh_network_takes_both_forms_too() -> None:
     config = mini(qamem="both", mqinit="none").network
     network = build_network(config).eval()
     traced = trace(Deployed(network, config), size=IMAGE_SIZE, batch=len(IMAGES))
+    assert not set(SHAPE_OPERATORS) & set(node_counts(traced))
     expected = eager_answers(IMAGES, network, None)
     for form in get_args(QAMemForm):
         found = run(lower(traced, replace(RECIPES["fp32"], qamem=form)))

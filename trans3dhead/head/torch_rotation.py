@@ -5,6 +5,14 @@ from torch import Tensor
 
 TINY = 1e-12
 """Under a square root, so that its gradient at 0 is 0 and not infinite."""
+GENERATORS = torch.tensor(
+    [
+        [0, 0, 0, 0, 0, -1, 0, 1, 0],
+        [0, 0, 1, 0, 0, 0, -1, 0, 0],
+        [0, -1, 0, 1, 0, 0, 0, 0, 0],
+    ]
+)
+"""[3, 9]: row by row, the matrix of the cross product with each axis of space."""
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -33,9 +41,9 @@ def rodrigues(axis_angle: Tensor) -> Tensor:
     angle = torch.sqrt((axis_angle * axis_angle).sum(dim=-1, keepdim=True) + TINY)
     half = torch.sin(angle / 2) / angle
     linear, square = torch.sin(angle) / angle, 2 * half * half
-    x, y, z = axis_angle.unbind(dim=-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
+    # cross[..., i, j] = sum_k a[..., k] G[k, i, j]; a sum of constants, for zeros made like `a`
+    # would leave a Shape and an Expand in a graph of open batch
+    cross = (axis_angle[..., None] * GENERATORS.to(axis_angle)).sum(dim=-2)  # [..., 9]
     cross = cross.unflatten(-1, (3, 3))  # [..., 3, 3]
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return identity + linear[..., None] * cross + square[..., None] * (cross @ cross)
