@@ -29,6 +29,7 @@ COMMANDS = {
     "synth": Command("synth", "render labelled heads in the DAD-3DHeads layout"),
     "train": Command("train", "train a network on a labelled folder"),
     "evaluate": Command("evaluate", "the four metrics of a checkpoint or an engine"),
+    "study": Command("study", "does each part of the method help? Trainings over several seeds"),
     "export": Command("export", "checkpoint -> bundle (ONNX graphs, contract, reference)"),
     "build": Command("build", "bundle -> engine, where it will run"),
     "verify": Command("verify", "is the engine as good as PyTorch? Judged on the metrics"),

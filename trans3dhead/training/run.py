@@ -10,7 +10,7 @@ from trans3dhead.head.model import HeadModel
 from trans3dhead.presets import Preset
 from trans3dhead.training.average_face import average_face
 from trans3dhead.training.checkpoint import CheckpointRecord, HeadRecord, save_checkpoint
-from trans3dhead.training.labels import read_labels
+from trans3dhead.training.labels import LabelledHeads, read_labels
 from trans3dhead.training.log import TrainingLog
 from trans3dhead.training.loop import train
 from trans3dhead.training.validation import constant_answers, validate
@@ -43,6 +43,25 @@ def train_folder(
         UserError: `out` holds a checkpoint, the data is missing or broken, there is no such
             device, or the loss stopped being finite.
     """
+    heads, unseen = (
+        read_labels(HeadDataset(data, split), head) for split in (TRAIN_SPLIT, VALIDATION_SPLIT)
+    )
+    return train_labelled(
+        preset, head=head, heads=heads, unseen=unseen, out=out, device=device, workers=workers
+    )
+
+
+def train_labelled(
+    preset: Preset,
+    *,
+    head: HeadModel,
+    heads: LabelledHeads,
+    unseen: LabelledHeads,
+    out: Path,
+    device: str = "cpu",
+    workers: int = 0,
+) -> CheckpointRecord:
+    """The same with labels that were read already: trains on `heads`, measures on `unseen`."""
     path = out / CHECKPOINT_FILE
     if path.exists():
         raise UserError(
@@ -50,9 +69,6 @@ def train_folder(
             "remove the file"
         )
     _check_device(device)
-    heads, unseen = (
-        read_labels(HeadDataset(data, split), head) for split in (TRAIN_SPLIT, VALIDATION_SPLIT)
-    )
     with TrainingLog(out / LOG_FILE) as log:
         trained = train(preset, head, heads, log, device=device, workers=workers)
     size = preset.network.image_size
