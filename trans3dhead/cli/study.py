@@ -41,10 +41,10 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     from benchmarks.report.study_tables import difference_table, study_table
+    from benchmarks.study import Plan, study
     from trans3dhead.cli.terminal import wide_console
     from trans3dhead.head.source import resolve_head
     from trans3dhead.synth.dataset import write_dataset
-    from trans3dhead.training.study import Plan, study
 
     plan = Plan(
         size=options.size,

@@ -6,24 +6,41 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import study as module
+from benchmarks.study import LOG_FILE, RESULT_FILE, Plan, study
 from engines.errors import UserError
 from trans3dhead.head.builtin import builtin_head
+from trans3dhead.network.config import BackboneConfig
 from trans3dhead.presets import Preset
-from trans3dhead.training import study as module
-from trans3dhead.training.study import LOG_FILE, RESULT_FILE, Plan, study
+from trans3dhead.synth.dataset import write_dataset
 
-PLAN = Plan(variants=("baseline", "only-3dmm"), seeds=(0, 1), samples=16, heads=16, unseen=6)
+PLAN = Plan(variants=("baseline", "only-3dmm"), seeds=(0, 1), samples=16, heads=8, unseen=3)
+
+
+SMALL = {
+    "backbone": BackboneConfig(block="basic", depths=(1, 1, 1), width=8),
+    "image_size": 64,
+    "hidden": 32,
+    "heads": 2,
+    "feedforward": 32,
+    "dropout": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plan's heads."""
+    folder = tmp_path_factory.mktemp("heads")
+    for split, count in (("train", PLAN.heads), ("val", PLAN.unseen)):
+        write_dataset(folder, split, count, 3, builtin_head(), size=96, workers=1)
+    return folder
 
 
 @pytest.fixture
-def _small(small: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     def shrunk(preset: Preset) -> Preset:
-        sizes = {
-            name: getattr(small.network, name)
-            for name in ("backbone", "image_size", "hidden", "heads", "feedforward", "dropout")
-        }
-        training = replace(small.training, euler=preset.training.euler)
-        return replace(preset, network=replace(preset.network, **sizes), training=training)
+        training = replace(preset.training, batch=8, warmup_steps=5)
+        return replace(preset, network=replace(preset.network, **SMALL), training=training)
 
     monkeypatch.setitem(module.SIZES, "tiny", shrunk)
 
