@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 
 from engines.errors import UserError
 from engines.files import write_whole
+from engines.machine import Machine, this_machine
 from trans3dhead.data.dad3dheads import HeadDataset
 from trans3dhead.evaluation import ConstantAnswer, Evaluation, evaluate
 from trans3dhead.head.model import HeadModel
@@ -27,6 +28,7 @@ from trans3dhead.training.average_face import average_face, mean_rotation
 from trans3dhead.training.checkpoint import load_checkpoint
 from trans3dhead.training.labels import LabelledHeads, read_labels
 from trans3dhead.training.predictor import NetworkPredictor
+from trans3dhead.training.provenance import library_versions
 from trans3dhead.training.run import CHECKPOINT_FILE, TRAIN_SPLIT, VALIDATION_SPLIT, train_labelled
 from trans3dhead.training.synthetic import configuration_hash
 
@@ -99,10 +101,13 @@ class Study:
 
     plan: Plan
     runs: tuple[Run, ...]
+    machine: Machine = field(default_factory=this_machine)
+    """Where the tables were made; runs kept from before may come from another."""
+    versions: dict[str, str] = field(default_factory=library_versions)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {"plan": asdict(self.plan), "runs": [asdict(run) for run in self.runs]}
+        return asdict(self)
 
 
 def study(

@@ -1,4 +1,4 @@
-"""The throughput tables of README and docs, made from the files in `benchmarks/results`.
+"""The measured tables of README and docs, made from the files in `benchmarks/results`.
 
 `python -m benchmarks.report.committed` writes each table anew between its two marks; with `--check`
 it changes nothing, names the pages that differ, and its exit code is 1.
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report.study_tables import difference_table, study_table
 from benchmarks.report.tables import NOTHING
 from engines.errors import UserError
 from engines.files import write_whole
@@ -32,7 +33,7 @@ def filled(text: str, results: Path = RESULTS) -> str:
     """A page with every table made anew.
 
     Raises:
-        UserError: a file that a page names is not there, or is no report of `bench run`.
+        UserError: a file that a page names is not there, or is no report of `bench run` or `study`.
     """
 
     def table(found: re.Match[str]) -> str:
@@ -42,13 +43,24 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 
 def _table(path: Path) -> str:
-    wish = "expected the JSON of `trans3dhead bench run` there; mend the page's mark"
+    wish = "expected the JSON of `bench run` or `study` there; mend the page's mark"
     try:
         report = json.loads(path.read_text())
-        lines = [_row(row) for row in report["rows"]]
-        told = _told(path.name, report)
+        return _study(path.name, report) if "plan" in report else _bench(path.name, report)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} makes no table ({error!r}); {wish}") from None
+
+
+def _study(name: str, report: Mapping[str, Any]) -> str:
+    tables = [make(report).markdown() for make in (study_table, difference_table)]
+    versions = report["versions"]
+    told = _source(name, report["machine"], versions, "")
+    return "\n".join([*tables, told, ""])
+
+
+def _bench(name: str, report: Mapping[str, Any]) -> str:
+    lines = [_row(row) for row in report["rows"]]
+    told = _told(name, report)
     head = "| row | batch | precision | images/s | times the first | median ms | p99 ms |"
     ruler = "|---|---:|---|---:|---|---:|---:|"
     return "\n".join([head, ruler, *lines, "", told, ""])
@@ -75,15 +87,17 @@ def _row(row: Mapping[str, Any]) -> str:
 
 def _told(name: str, report: Mapping[str, Any]) -> str:
     """Machine, date, versions and file in one line."""
-    before, versions = report["before"], report["before"]["versions"]
-    machine = before["machine"]["gpu"] or before["machine"]["cpu"]
+    before = report["before"]
     able = " ".join(before["instructions"]) or "none named"
+    cores = f", {before['cores']} CPU cores ({able})"
+    source = _source(name, before["machine"], before["versions"], cores)
+    return f"Disturbed: {report['disturbed']}. {source}" if report["disturbed"] else source
+
+
+def _source(name: str, machine: Mapping[str, Any], versions: Mapping[str, str], cores: str) -> str:
     known = ", ".join(f"{key} {versions[key]}" for key in SHOWN if key in versions)
-    disturbed = f" Disturbed: {report['disturbed']}." if report["disturbed"] else ""
-    return (
-        f"{machine}, {before['cores']} CPU cores ({able}), {name[:10]}; {known}.{disturbed} "
-        f"`benchmarks/results/{name}`"
-    )
+    device = machine["gpu"] or machine["cpu"]
+    return f"{device}{cores}, {name[:10]}; {known}. `benchmarks/results/{name}`"
 
 
 def main(words: Sequence[str]) -> int:

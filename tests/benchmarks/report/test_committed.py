@@ -27,6 +27,15 @@ def test_every_report_makes_a_table_with_all_its_rows(path: Path) -> None:
     assert path.name[:10] in text
 
 
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*study.json")), ids=lambda path: path.stem)
+def test_a_study_makes_two_tables(path: Path) -> None:
+    plan = json.loads(path.read_text())["plan"]
+    text = filled(PAGE.format(path.name))
+    assert text.count("### ") == 2
+    for variant in plan["variants"]:
+        assert f"| {variant} |" in text
+
+
 def test_a_number_changed_by_hand_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
