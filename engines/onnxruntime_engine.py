@@ -16,6 +16,7 @@ from engines.onnxruntime_session import (
     ProviderOptions,
     check_placement,
     create_session,
+    cuda_options,
     import_onnxruntime,
     int8_products,
     require_provider,
@@ -102,7 +103,7 @@ class OnnxRuntime(Runtime):
                 order.contract,
                 order.profiles[0].min,
                 tensorrt=cache,
-                nhwc=_nhwc(order.recipe),
+                cuda=cuda_options(order.contract, order.recipe),
             )
         if DEQUANTIZE in order.recipe.node_counts:
             effective = _read_int8(order, int8_products(events))
@@ -162,9 +163,10 @@ class OnnxRuntimeEngine(Engine):
         self._on_gpu: CudaSession | None = None
         try:
             if manifest.provider == "cuda":
-                nhwc = _nhwc(bundle.contract.recipes[manifest.recipe])
+                recipe = bundle.contract.recipes[manifest.recipe]
+                cuda = cuda_options(bundle.contract, recipe)
                 self._on_gpu = CudaSession(
-                    lambda graphs: create_session(path, "cuda", threads, nhwc=nhwc, graphs=graphs),
+                    lambda graphs: create_session(path, "cuda", threads, cuda=cuda, graphs=graphs),
                     bundle.contract,
                     max(profile.max for profile in manifest.profiles),
                 )
@@ -204,12 +206,6 @@ class OnnxRuntimeEngine(Engine):
             self._on_gpu.close()
         else:
             del self._session
-
-
-def _nhwc(recipe: RecipeEntry) -> bool:
-    """Whether the CUDA provider shall convolve with the channels last: in half, where tensor cores
-    do it."""
-    return recipe.precision != "float32"
 
 
 def _read_int8(order: BuildOrder, computed: set[str]) -> Effective:

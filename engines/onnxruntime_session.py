@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from engines.contract import Contract
+from engines.contract import Contract, RecipeEntry
 from engines.errors import BuildError, UserError, one_line
 from engines.machine import Machine
 from engines.manifest import BatchProfile
@@ -116,13 +116,27 @@ def tensorrt_options(
     return options
 
 
+def cuda_options(contract: Contract, recipe: RecipeEntry) -> ProviderOptions:
+    """What the CUDA provider needs to convolve well.
+
+    Halves are convolved with the channels last, where tensor cores do it. Of several images cuDNN
+    chooses the algorithm itself: ONNX Runtime's default, to try them all once, took some without
+    tensor cores (an H100, 16 images: 13.0 ms in place of 3.3, docs/throughput.md). Of one image
+    that default was the fast one measured, and stays.
+    """
+    return {
+        "prefer_nhwc": str(int(recipe.precision != "float32")),
+        "cudnn_conv_algo_search": "EXHAUSTIVE" if contract.batch == 1 else "HEURISTIC",
+    }
+
+
 def create_session(
     graph: Path | bytes,
     provider: str,
     threads: int | None = None,
     *,
     tensorrt: ProviderOptions | None = None,
-    nhwc: bool = False,
+    cuda: ProviderOptions | None = None,
     graphs: bool = False,
     profile: Path | None = None,
 ) -> Any:
@@ -132,9 +146,8 @@ def create_session(
         graph: the ONNX file, or its bytes.
         provider: a key of `PROVIDERS`.
         threads: threads within an operator; ONNX Runtime takes all cores where None.
-        tensorrt: options of the TensorRT provider.
-        nhwc, graphs: of the CUDA provider: convolve with the channels last, where tensor cores
-            want them; replay CUDA graphs, of runs whose addresses stay.
+        tensorrt, cuda: options of those providers (`tensorrt_options`, `cuda_options`).
+        graphs: the CUDA provider shall replay CUDA graphs, of runs whose addresses stay.
         profile: where `end_profiling` writes what ran where; nothing is recorded where None.
     """
     ort = import_onnxruntime()
@@ -152,8 +165,8 @@ def create_session(
         "TensorrtExecutionProvider": tensorrt or {},
         "CUDAExecutionProvider": {
             "use_tf32": "0",  # float32 means float32
-            "prefer_nhwc": str(int(nhwc)),
             "enable_cuda_graph": str(int(graphs)),
+            **(cuda or {}),
         },
     }
     session = ort.InferenceSession(
@@ -195,7 +208,7 @@ def check_placement(
     batch: int,
     *,
     tensorrt: ProviderOptions | None,
-    nhwc: bool,
+    cuda: ProviderOptions,
 ) -> list[Event]:
     """Run once and refuse a graph whose products the provider leaves to another one.
 
@@ -204,7 +217,7 @@ def check_placement(
     """
     with tempfile.TemporaryDirectory() as folder:
         session = create_session(
-            graph, provider, tensorrt=tensorrt, nhwc=nhwc, profile=Path(folder) / "placement"
+            graph, provider, tensorrt=tensorrt, cuda=cuda, profile=Path(folder) / "placement"
         )
         contract.check_outputs(run_session(session, contract.blank_inputs(batch)), batch)
         events: list[Event] = json.loads(Path(session.end_profiling()).read_text())

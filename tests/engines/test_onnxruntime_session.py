@@ -17,6 +17,7 @@ from standins.gpu import Gpu
 
 from engines import onnxruntime_engine, onnxruntime_session, runtime
 from engines.building import build_engine
+from engines.bundle import Bundle
 from engines.contract import Contract
 from engines.errors import BuildError, ContractError, UserError
 from engines.machine import Machine
@@ -25,6 +26,7 @@ from engines.onnxruntime_session import (
     PROVIDERS,
     TF32_SWITCH,
     create_session,
+    cuda_options,
     foreign_products,
     require_provider,
     run_session,
@@ -169,7 +171,8 @@ def test_float32_stays_float32_on_cuda(bundle: Path, make_images: Images, on_v10
     used = next(session for session in StandIn.made if session is not made and session.batches)
     assert used.options == {
         "CUDAExecutionProvider": {
-            "use_tf32": "0", "prefer_nhwc": "0", "enable_cuda_graph": "1",
+            "use_tf32": "0", "enable_cuda_graph": "1",
+            "prefer_nhwc": "0", "cudnn_conv_algo_search": "HEURISTIC",
         },
         "CPUExecutionProvider": {},
     }  # fmt: skip
@@ -185,6 +188,14 @@ def test_halves_convolve_with_the_channels_last(bundle: Path) -> None:
     options_used = [made.options["CUDAExecutionProvider"] for made in StandIn.made[-2:]]
     assert [used["prefer_nhwc"] for used in options_used] == ["1", "1"]  # placed, then opened
     assert [used["enable_cuda_graph"] for used in options_used] == ["0", "1"]
+
+
+def test_cudnn_chooses_the_algorithms_of_several_images(bundle: Path) -> None:
+    contract = Bundle.open(bundle).contract
+    recipe = contract.recipes["fp16"]
+    for batch, search in ((None, "HEURISTIC"), (8, "HEURISTIC"), (1, "EXHAUSTIVE")):
+        options = cuda_options(dataclasses.replace(contract, batch=batch), recipe)
+        assert options["cudnn_conv_algo_search"] == search
 
 
 @pytest.mark.usefixtures("on_v100")
