@@ -3,7 +3,9 @@
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +99,8 @@ def _run(name: str, words: list[str]) -> int:
 
     debug = "--debug" in words
     try:
-        return execute(name, words).exit_code
+        with _own_warnings_in_a_line():
+            return execute(name, words).exit_code
     except SystemExit as stop:
         return DONE if stop.code in (0, None) else USER_ERROR
     except (UserError, OSError) as error:
@@ -115,6 +118,22 @@ def _run(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         print("trans3dhead: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+@contextmanager
+def _own_warnings_in_a_line() -> Iterator[None]:
+    """Say our warnings as our errors are said, without the line of code that Python adds."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if category.__module__.split(".")[0] in OURS:
+                print(f"trans3dhead: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _refuse(message: str) -> int:

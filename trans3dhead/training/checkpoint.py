@@ -1,6 +1,7 @@
 """Checkpoints: safetensors with JSON beside the weights. Reading one runs no code."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,8 +15,10 @@ from engines.errors import UserError
 from engines.files import write_whole
 from engines.records import from_value, to_json
 from trans3dhead.head.model import HeadModel
+from trans3dhead.network.config import BackboneConfig, NetworkConfig
 from trans3dhead.network.model import Trans3DHead, build_network
 from trans3dhead.presets import Preset
+from trans3dhead.training.config import TrainingConfig
 from trans3dhead.training.provenance import git_revision, library_versions
 
 SCHEMA = 1
@@ -24,6 +27,10 @@ METADATA_KEY = "trans3dhead"
 """Where the JSON stands in the file's header."""
 LISTED = 6
 """Names of tensors that an error lists in full; the rest are counted."""
+
+
+class OtherVersionWarning(UserWarning):
+    """A checkpoint says of its training what this version does not know, or lacks what it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +98,10 @@ def save_checkpoint(path: Path, network: Trans3DHead, record: CheckpointRecord) 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint and build its network.
 
+    What another version recorded of the training alone is no reason to refuse weights: unknown
+    fields are left out, missing ones become their defaults, and an `OtherVersionWarning` names
+    them. The network's own configuration must be whole.
+
     Raises:
         UserError: the file is missing, cut short, not a checkpoint of this project, of a newer
             schema, or its weights do not fit its configuration (all faults are listed).
@@ -131,7 +142,43 @@ def _record(path: Path, text: str, expected: str) -> CheckpointRecord:
             f"{path} has schema {schema}; this version reads {SCHEMA}; use the version of "
             "trans3dhead that wrote it, or train anew"
         )
-    return from_value(CheckpointRecord, value, str(path))
+    _tolerate_training(path, value)
+    record = from_value(CheckpointRecord, value, str(path))
+    # a default in place of a missing field may be another network of the same shapes (`heads`)
+    network = value["preset"]["network"]
+    missing = [entry.name for entry in fields(NetworkConfig) if entry.name not in network]
+    missing += [
+        f"backbone.{entry.name}"
+        for entry in fields(BackboneConfig)
+        if entry.name not in network.get("backbone", {})
+    ]
+    if missing:
+        raise UserError(
+            f"{path} does not say {', '.join(missing)} of its network; expected all of it; use the "
+            "version of trans3dhead that wrote it"
+        )
+    return record
+
+
+def _tolerate_training(path: Path, value: dict[str, Any]) -> None:
+    """Take what is unknown of the training out of a record; warn of it, and of what is missing."""
+    preset = value.get("preset")
+    training = preset.get("training") if isinstance(preset, dict) else None
+    if not isinstance(training, dict):
+        return  # refused in a moment
+    known = {entry.name for entry in fields(TrainingConfig)}
+    unknown, missing = sorted(training.keys() - known), sorted(known - training.keys())
+    for name in unknown:
+        del training[name]
+    told = [f"{', '.join(unknown)} unknown here, left out"] if unknown else []
+    told += [f"{', '.join(missing)} missing, taken as by default"] if missing else []
+    if told:
+        warnings.warn(
+            f"{path} was trained by another version ({'; '.join(told)}): its record of the "
+            "training is not exact, its network is",
+            OtherVersionWarning,
+            stacklevel=2,
+        )
 
 
 def _check_fit(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import types
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from engines.errors import UserError
 from trans3dhead import __version__
 from trans3dhead.cli import main as cli
 from trans3dhead.cli.common import CommonOptions, Outcome
+from trans3dhead.training.checkpoint import OtherVersionWarning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Options(CommonOptions):
     """Exit code."""
     need: str = ""
     """A module to import."""
+    warn: bool = False
+    """Warn of a checkpoint's training."""
 
 
 def run(options: Options) -> Outcome:
@@ -32,6 +36,8 @@ def run(options: Options) -> Outcome:
         raise UserError("7 came;\nexpected 8; give 8")
     if options.need:
         __import__(options.need)
+    if options.warn:
+        warnings.warn("trained\nelsewhere", OtherVersionWarning, stacklevel=1)
     return Outcome(data={"gate": options.gate}, exit_code=options.gate)
 
 
@@ -49,6 +55,11 @@ def test_version_and_overview_name_everything(capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert __version__ in out
     assert all(name in out for name in cli.COMMANDS)
+
+
+def test_our_own_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plant", "--warn"]) == 0
+    assert capsys.readouterr().err == "trans3dhead: trained elsewhere\n"
 
 
 def test_no_command_is_an_error() -> None:

@@ -17,6 +17,7 @@ from trans3dhead.training.checkpoint import (
     METADATA_KEY,
     CheckpointRecord,
     HeadRecord,
+    OtherVersionWarning,
     load_checkpoint,
     save_checkpoint,
 )
@@ -148,6 +149,42 @@ def test_a_newer_schema_is_refused(written: Path, record: CheckpointRecord) -> N
 def test_a_record_with_wrong_fields_is_refused(written: Path, record: CheckpointRecord) -> None:
     rewrite(written, record, samples_seen="many", colour="blue")
     refused(written, "samples_seen is 'many'", "unknown field colour")
+
+
+def test_a_training_of_another_version_loads_with_a_warning(
+    written: Path, record: CheckpointRecord, network: Trans3DHead
+) -> None:
+    value = json.loads(to_json(record))
+    training = value["preset"]["training"]
+    training["mixup"] = 0.3
+    del training["half_until"], training["seed"]
+    rewrite(written, record, preset=value["preset"])
+    with pytest.warns(OtherVersionWarning) as warned:
+        loaded = load_checkpoint(written)
+    (said,) = (str(warning.message) for warning in warned)
+    assert "mixup unknown here, left out; half_until, seed missing, taken as by default" in said
+    assert str(written) in said and "\n" not in said
+    assert loaded.preset == record.preset
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], tensor), name
+
+
+def test_a_training_of_this_version_warns_of_nothing(
+    written: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    load_checkpoint(written)
+    assert not recwarn.list
+
+
+def test_the_network_must_be_whole_and_known(written: Path, record: CheckpointRecord) -> None:
+    value = json.loads(to_json(record))
+    value["preset"]["network"]["mixers"] = 2
+    rewrite(written, record, preset=value["preset"])
+    refused(written, "unknown field preset.network.mixers")
+    del value["preset"]["network"]["mixers"], value["preset"]["network"]["heads"]
+    del value["preset"]["network"]["backbone"]["depths"]
+    rewrite(written, record, preset=value["preset"])
+    refused(written, "does not say heads, backbone.depths of its network")
 
 
 def test_an_impossible_configuration_is_refused(written: Path, record: CheckpointRecord) -> None:
