@@ -1,12 +1,13 @@
 """Files that are written whole or not at all, and their hashes."""
 
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from engines.errors import UserError
@@ -53,18 +54,20 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         replace: whether an existing `folder` gives way; otherwise it is a UserError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    if folder.exists() and not replace:
-        raise UserError(f"{folder} exists already; expected a new folder; remove or rename it")
-    temporary = Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}{LEFTOVER_MARK}{os.getpid()}-", dir=folder.parent)
-    )
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        _swap_in(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _lock(folder.parent):
+        _clear(folder)
+        if folder.exists() and not replace:
+            raise UserError(f"{folder} exists already; expected a new folder; remove or rename it")
+        prefix = f".{folder.name}{LEFTOVER_MARK}"
+        temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+        alive = _lock(temporary)
+    with alive:
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            _swap_in(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -73,20 +76,43 @@ def remove_leftovers(folder: Path) -> None:
     A run killed between the two renames of the swap left `folder` under its "-old" name; it is
     put back.
     """
-    for leftover in folder.parent.glob(f".{folder.name}{LEFTOVER_MARK}*"):
-        pid = leftover.name.split(LEFTOVER_MARK, 1)[1].split("-", 1)[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+    if folder.parent.is_dir():
+        with _lock(folder.parent):
+            _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    """`remove_leftovers`, the parent being locked."""
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}{LEFTOVER_MARK}*"):
+        try:
+            ended = _lock(leftover, wait=False)
+        except OSError:  # its run lives, or it is gone this moment, or another user's
+            continue
+        with ended:
             if leftover.name.endswith(OLD_MARK) and not folder.exists():
                 leftover.rename(folder)
             else:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
+def _lock(folder: Path, *, wait: bool = True) -> ExitStack:
+    """Lock a folder until the result is left, or the process has ended, however it ended.
+
+    A number of the process would not do: in a container the next run has the same.
+
+    Raises:
+        BlockingIOError: another holds the lock, and there was no wish to wait.
+    """
+    with ExitStack() as stack:
+        handle = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, handle)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return stack.pop_all()
+
+
 def _swap_in(temporary: Path, folder: Path) -> None:
     """Rename `temporary` to `folder`; a lock on the parent lets parallel runs pass one by one."""
-    parent = os.open(folder.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(parent, fcntl.LOCK_EX)
+    with _lock(folder.parent):
         aside = temporary.with_name(temporary.name + OLD_MARK)
         if folder.exists():
             folder.rename(aside)
@@ -96,7 +122,14 @@ def _swap_in(temporary: Path, folder: Path) -> None:
             if aside.exists():
                 aside.rename(folder)
             raise
-        os.fsync(parent)
+        _flush(folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Have a folder's names written to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        os.close(parent)
+        os.close(handle)

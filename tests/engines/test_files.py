@@ -25,15 +25,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def dead_pid() -> str:
-    return subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-
-
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_whole(tmp_path / "sub" / "a.txt", "one")
     write_whole(tmp_path / "sub" / "a.txt", b"two")
@@ -98,7 +89,7 @@ def test_a_killed_run_is_cleared_by_the_next(tmp_path: Path) -> None:
 
 
 def test_a_run_killed_between_the_renames_loses_nothing(tmp_path: Path) -> None:
-    old = tmp_path / f".out.part-{dead_pid()}-abc-old"
+    old = tmp_path / ".out.part-abc-old"
     old.mkdir()
     (old / "file").write_text("old")
     with (
@@ -110,11 +101,30 @@ def test_a_run_killed_between_the_renames_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_running_build_beside_ours_stays(tmp_path: Path) -> None:
-    other = tmp_path / f".out.part-{os.getppid()}-abc"
-    other.mkdir()
-    with whole_folder(tmp_path / "out"):
+    with whole_folder(tmp_path / "out", replace=True) as other:
+        (other / "file").write_text("other")
+        with whole_folder(tmp_path / "out", replace=True) as ours:
+            (ours / "file").write_text("ours")
+            assert other.is_dir() and other != ours
+    assert names(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "file").read_text() == "other"
+
+
+def test_a_run_that_ended_is_cleared_whatever_its_number(tmp_path: Path) -> None:
+    """In a container the next run has the number of the killed one."""
+    left = tmp_path / f".out[1].part-{os.getpid()}-abc"
+    left.mkdir()
+    with whole_folder(tmp_path / "out[1]"):
         pass
-    assert other.is_dir()
+    assert names(tmp_path) == ["out[1]"]
+
+
+def test_a_failure_lets_go_of_its_locks(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(RuntimeError), whole_folder(tmp_path / "out"):
+            raise RuntimeError
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def swap_often(folder: Path, mark: str) -> None:
