@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.report.study_tables import difference_table, study_table
 from benchmarks.report.tables import NOTHING
+from benchmarks.report.video_table import video_table
 from engines.errors import UserError
 from engines.files import write_whole
 
@@ -33,7 +34,7 @@ def filled(text: str, results: Path = RESULTS) -> str:
     """A page with every table made anew.
 
     Raises:
-        UserError: a file that a page names is not there, or is no report of `bench run` or `study`.
+        UserError: a file that a page names is not there, or is none of a command's below.
     """
 
     def table(found: re.Match[str]) -> str:
@@ -43,10 +44,11 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 
 def _table(path: Path) -> str:
-    wish = "expected the JSON of `bench run` or `study` there; mend the page's mark"
+    wish = "expected the JSON of `bench run`, `bench video` or `study` there; mend the page's mark"
     try:
         report = json.loads(path.read_text())
-        return _study(path.name, report) if "plan" in report else _bench(path.name, report)
+        make = _study if "plan" in report else _video if "clip" in report else _bench
+        return make(path.name, report)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} makes no table ({error!r}); {wish}") from None
 
@@ -56,6 +58,10 @@ def _study(name: str, report: Mapping[str, Any]) -> str:
     versions = report["versions"]
     told = _source(name, report["machine"], versions, "")
     return "\n".join([*tables, told, ""])
+
+
+def _video(name: str, report: Mapping[str, Any]) -> str:
+    return "\n".join([video_table(report).markdown(), _told(name, report), ""])
 
 
 def _bench(name: str, report: Mapping[str, Any]) -> str:

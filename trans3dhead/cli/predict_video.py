@@ -84,7 +84,8 @@ def predict_video(  # noqa: PLR0915 - one pipeline, from its reader to its repor
                 if written is not None:
                     with meter("encode"):
                         written.write(drawn)
-                lines.write(frame_record(source.name, frame, reader.rate))
+                with meter("write"):
+                    lines.write(frame_record(source.name, frame, reader.rate))
                 done += 1
                 heads += len(frame.heads)
                 doubtful += any(followed.doubt for followed in frame.heads)

@@ -59,5 +59,7 @@ def _grain() -> NDArray[np.float32]:
 def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
     """Noise of standard deviation 1, from a place drawn at random."""
     count = int(np.prod(shape))
+    if count >= _GRAIN_COUNT:
+        return rng.standard_normal(shape, np.float32)
     start = int(rng.integers(_GRAIN_COUNT - count))
     return _grain()[start : start + count].reshape(shape)

@@ -70,7 +70,14 @@ def prepare_item(
 def draw(
     head: HeadModel, scene: Scene, placed: Placed, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Paint a prepared item: [H, W, 3] uint8 RGB."""
+    """Paint a prepared item and photograph it: [H, W, 3] uint8 RGB."""
+    return photograph(paint(head, scene, placed, rng), scene.lens, rng)
+
+
+def paint(
+    head: HeadModel, scene: Scene, placed: Placed, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A prepared item before any lens: [H, W, 3] uint8 RGB."""
     width, height, looks = scene.camera.width, scene.camera.height, scene.looks
     behind = backdrop(rng, (height + 1) // 2, (width + 1) // 2)  # out of focus: half will do
     pixels = cv2.resize(behind, (width * SUPERSAMPLING, height * SUPERSAMPLING))
@@ -88,4 +95,4 @@ def draw(
     if scene.occluded:
         draw_occluder(canvas, head, looks, rng)
     picture = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return photograph(np.asarray(picture, np.uint8), scene.lens, rng)
+    return np.asarray(picture, np.uint8)

@@ -1,0 +1,145 @@
+"""`bench video` films, predicts and judges; a head that trembles with the filter fails it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.report.video_table import video_table
+from engines.runtime import Engine
+from trans3dhead.cli.main import main
+from trans3dhead.data.crop import BBox
+from trans3dhead.head.model import HeadModel
+from trans3dhead.prediction import Predictor
+
+from . import conftest
+from .conftest import SIZE, Image, SquareEngine
+
+INNER = (SIZE / 12, SIZE / 12, SIZE / 1.2, SIZE / 1.2)
+"""A head's box within its crop, which adds a tenth on every side."""
+
+
+class SteadyEngine(SquareEngine):
+    """The head that was asked for, moved by up to `tremble` pixels of the crop."""
+
+    tremble = 0.0
+
+    def infer(self, inputs: dict[str, Image]) -> dict[str, NDArray[Any]]:
+        answers = super().infer(inputs)
+        moves = np.random.default_rng(len(self.batches)).uniform(-1, 1, (1, 1, 2)) * self.tremble
+        answers["landmarks"] = answers["landmarks"] + moves
+        return answers
+
+
+@pytest.fixture
+def engine(head: HeadModel, monkeypatch: pytest.MonkeyPatch) -> SteadyEngine:
+    def in_the_middle(crop: Image) -> list[BBox]:
+        return [INNER]
+
+    monkeypatch.setattr(conftest, "find_square", in_the_middle)
+    return SteadyEngine(head)
+
+
+@pytest.fixture
+def found(
+    engine: SteadyEngine,
+    head: HeadModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """Runs the command: exit code and JSON."""
+    monkeypatch.setattr(
+        Predictor,
+        "open",
+        lambda *_args, **_options: Predictor(
+            cast(Engine, engine), head, detect=cast(Any, lambda image: [])
+        ),
+    )
+
+    def run(seconds: float = 0.1) -> tuple[int, dict[str, Any]]:
+        out = tmp_path / "found.json"
+        words = ["any", "--seconds", f"{seconds}", "--out", str(tmp_path), "--json", str(out)]
+        code = main(["bench", "video", *words])
+        return code, json.loads(out.read_text()) if out.exists() else {}
+
+    return run
+
+
+def test_a_steady_engine_passes_and_every_run_is_told(
+    found: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, data = found()
+    assert code == 0
+    assert data["steady"] is True
+    runs = data["runs"]
+    assert [(run["clip"], run["filter"]) for run in runs] == [
+        ("still", "none"),
+        ("still", "One-Euro"),
+        ("moving", "none"),
+        ("moving", "One-Euro"),
+    ]
+    for run in runs:
+        assert run["frames"] == data["clip"]["frames"] == 3
+        assert Path(run["video"]).stat().st_size > 10_000
+        stages = run["cost"]["cpu_seconds_an_item_by_stage"]
+        assert {"decode", "infer", "draw", "encode"} <= set(stages)
+        assert sum(stages.values()) == pytest.approx(run["cost"]["cpu_seconds_an_item"], rel=0.01)
+    assert runs[1]["mesh"]["jitter"] < 0.01
+    assert runs[2]["mesh"]["error"] > 0
+    assert "trembles by less than 0.3 px: yes" in capsys.readouterr().out
+    table = video_table(data)
+    assert len(table.rows) == 4
+    assert f"{runs[3]['landmarks']['error']:.2f}" in table.rows[3].cells
+    assert not list(tmp_path.glob(".*"))  # no half video
+
+
+def test_a_head_that_trembles_in_spite_of_the_filter_closes_the_gate(
+    engine: SteadyEngine, found: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.tremble = 6.0
+    code, data = found()
+    assert code == 1
+    assert data["steady"] is False
+    assert data["runs"][1]["landmarks"]["jitter"] >= data["jitter_limit_pixels"]
+    assert data["runs"][1]["mesh"]["jitter"] < data["jitter_limit_pixels"]
+    assert "trembles by less than 0.3 px: no" in capsys.readouterr().out
+
+
+def test_a_lost_head_is_an_error_in_a_line(
+    found: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(conftest, "find_square", lambda crop: [(0.0, 0.0, 1.0, 1.0)])
+    assert found() == (2, {})
+    assert "the head was lost in" in capsys.readouterr().err
+    assert found(seconds=0.03) == (2, {})
+    assert "expected two frames at least" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["predict none.png --engine none", "bench video none --seconds 0"]
+)
+def test_products_of_numpy_take_one_thread(words: str) -> None:
+    """Idle threads of OpenBLAS would spin beside the stages of the pipeline."""
+    code = (
+        "import os, sys; from trans3dhead.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 2\n"
+        "assert 'numpy' not in sys.modules or os.environ['OPENBLAS_NUM_THREADS'] == '1'\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "import numpy as np; np.ones((500, 500)) @ np.ones((500, 500))\n"
+        "assert len(os.listdir('/proc/self/task')) == before == 1, 'threads were started'\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if "NUM_THREADS" not in key}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words.split()],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
