@@ -26,11 +26,13 @@ from trans3dhead.head.model import HeadModel
 from trans3dhead.presets import Preset, hasten, preset, shrink
 from trans3dhead.training.average_face import average_face, mean_rotation
 from trans3dhead.training.checkpoint import load_checkpoint
+from trans3dhead.training.keeping import CHECKPOINT_FILE, Keeping
 from trans3dhead.training.labels import LabelledHeads, read_labels
 from trans3dhead.training.predictor import NetworkPredictor
 from trans3dhead.training.provenance import library_versions
-from trans3dhead.training.run import CHECKPOINT_FILE, TRAIN_SPLIT, VALIDATION_SPLIT, train_labelled
+from trans3dhead.training.run import TRAIN_SPLIT, VALIDATION_SPLIT, train_labelled
 from trans3dhead.training.synthetic import configuration_hash
+from trans3dhead.training.world import join_world
 
 SIZES: dict[str, Callable[[Preset], Preset]] = {"tiny": shrink, "full": hasten}
 """How the paper's presets are brought to what a CPU, or a GPU, trains in minutes."""
@@ -148,15 +150,17 @@ def study(
             began = time.monotonic()
             (folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # of a run that was cut off
             torch.set_num_threads(1)
-            train_labelled(
-                run,
-                head=head,
-                heads=train,
-                unseen=unseen,
-                out=folder,
-                device=device,
-                workers=workers,
-            )
+            with join_world(device) as world:
+                train_labelled(
+                    run,
+                    head=head,
+                    heads=train,
+                    unseen=unseen,
+                    out=folder,
+                    world=world,
+                    workers=workers,
+                    keeping=Keeping(resume=True),
+                )
             seconds = time.monotonic() - began
             found = _measure(folder, head, train, unseen, device)
             result = Run(

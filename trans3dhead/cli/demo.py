@@ -91,7 +91,7 @@ def run(options: Options) -> Outcome:
     steps("synth", heads, "--count", HELD_OUT, "--seed", 1, "--split", "val")
     # The tiny network's products are too small to share: two threads gain little on a free machine
     # and lose much on a busy one.
-    how = ("--preset", "tiny", "--samples", options.samples, "--threads", 1)
+    how = ("--preset", "tiny", "--samples", options.samples, "--threads", 1, "--evaluations", 1)
     steps("train", "--data", heads, *how, "--out", training)
     evaluation = steps("evaluate", checkpoint, "--data", heads, "--split", "val").report
     for bundle, variant in ((mesh, "mesh"), (params, "params")):

@@ -68,6 +68,8 @@ def _open(
     options: Options,
 ) -> "Iterator[tuple[CropPredictor, HeadSurface, dict[str, ConstantAnswer]]]":
     """Predictor, head model and baselines of a checkpoint or an engine."""
+    import numpy as np
+
     from trans3dhead.evaluation import ConstantAnswer, EnginePredictor
     from trans3dhead.head.rotation import FRONTAL
     from trans3dhead.head.source import head_by_identity
@@ -97,6 +99,9 @@ def _open(
         if config.marr and config.average_face == "fixed" and not config.single_task:
             face = network.get_buffer("landmark_branch.regression.average_face").numpy()
             baselines = {"average face": ConstantAnswer(landmarks=face), **baselines}
+        if checkpoint.mean_rotation:
+            pose = np.reshape(checkpoint.mean_rotation, (3, 3))
+            baselines["mean pose"] = ConstantAnswer(rotation=pose)
         yield NetworkPredictor(network, config.image_size), model, baselines
     else:
         raise UserError(

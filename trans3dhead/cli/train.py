@@ -19,8 +19,10 @@ class Options(CommonOptions):
     """Train a network and measure it on heads it never saw.
 
     Writes last.safetensors (weights, average face, the resolved configuration, the head model's
-    identity, sources and versions) and log.jsonl (losses, rates, speed). With a budget of samples
-    the same call gives the same weights on one machine.
+    identity, sources and versions), best.safetensors (the same of the best evaluation), log.jsonl
+    (losses, rates, speed, evaluations) and pictures/ (what each evaluation saw). With a budget of
+    samples the same call gives the same weights on one machine. Under torchrun several processes
+    share each batch (docs/training.md).
     """
 
     preset: str = "paper"
@@ -38,6 +40,18 @@ class Options(CommonOptions):
     """Train this long instead; learning rates follow the clock."""
     seed: int = 0
     """Weights, order and crops follow from it."""
+    set: tuple[str, ...] = ()
+    """Other settings of the preset's training, as NAME=VALUE: batch=64 precision=float16."""
+    evaluations: int = 10
+    """Times it is measured on the split val, evenly spread; the last is at the end. Changes no
+    weight."""
+    save_every: int = 1000
+    """Steps between two states of the training in OUT/state.safetensors."""
+    resume: bool = False
+    """Go on where a killed training's last state was taken, with the same options; the weights
+    become those of a training that nobody killed. Where there is no state, begin."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files to OUT/tensorboard too."""
     head: Path | None = None
     """Folder of a head model; the built-in one by default."""
     device: str = "cpu"
@@ -57,11 +71,19 @@ def run(options: Options) -> Outcome:
     preset = _resolve(options)
 
     from trans3dhead.head.source import resolve_head
-    from trans3dhead.training.run import CHECKPOINT_FILE, train_folder
+    from trans3dhead.training.keeping import CHECKPOINT_FILE, Keeping
+    from trans3dhead.training.run import train_folder
     from trans3dhead.training.synthetic import train_rendered
+    from trans3dhead.training.world import join_world
 
+    keeping = Keeping(
+        evaluations=options.evaluations,
+        save_every=options.save_every,
+        resume=options.resume,
+        tensorboard=options.tensorboard,
+    )
     head = resolve_head(options.head)
-    with _torch_threads(options.threads):
+    with _torch_threads(options.threads), join_world(options.device) as world:
         if options.data is not None:
             path = options.out / CHECKPOINT_FILE
             record = train_folder(
@@ -69,8 +91,9 @@ def run(options: Options) -> Outcome:
                 head=head,
                 data=options.data,
                 out=options.out,
-                device=options.device,
+                world=world,
                 workers=options.workers,
+                keeping=keeping,
             )
         else:
             assert options.synthetic is not None  # _resolve sees to it
@@ -79,10 +102,12 @@ def run(options: Options) -> Outcome:
                 head=head,
                 count=options.synthetic,
                 store=options.out,
-                device=options.device,
+                world=world,
                 workers=options.workers,
+                keeping=keeping,
             )
-    _show(path, record)
+    if world.leads:
+        _show(path, record)
     return Outcome(data={"checkpoint": str(path), **record.to_dict()}, report=record)
 
 
@@ -104,6 +129,7 @@ def _torch_threads(count: int | None) -> Iterator[None]:
 def _resolve(options: Options) -> "Preset":
     """The preset with what the options change, after the options are checked."""
     from trans3dhead.presets import preset
+    from trans3dhead.training.config import changed
 
     if (options.data is None) == (options.synthetic is None):
         given = "neither" if options.data is None else "both"
@@ -114,7 +140,7 @@ def _resolve(options: Options) -> "Preset":
     if options.synthetic is not None and options.synthetic < 1:
         raise UserError(f"--synthetic is {options.synthetic}; expected at least 1; give a count")
     chosen = preset(options.preset)
-    training = replace(chosen.training, seed=options.seed)
+    training = replace(changed(chosen.training, options.set), seed=options.seed)
     if options.samples is not None or options.minutes is not None:
         training = replace(training, samples=options.samples, minutes=options.minutes)
     return replace(chosen, training=training)
@@ -126,7 +152,7 @@ def _show(path: Path, record: "CheckpointRecord") -> None:
 
     from trans3dhead.metrics import METRICS
 
-    constant = {"nme": "average_face_nme", "pose_error": "frontal_pose_error"}
+    constant = {"nme": "average_face_nme", "pose_error": "mean_pose_error"}
     speed = record.samples_seen / record.minutes / 60
     table = Table(
         "on heads never seen",

@@ -62,6 +62,9 @@ class CheckpointRecord:
     head: HeadRecord
     items: int
     """Training items."""
+    mean_rotation: tuple[float, ...] = ()
+    """Mean pose of the training items, row by row: the 9 numbers of a rotation, model space to
+    image axes; empty where nobody took it."""
     samples_seen: int
     """Training samples, repetitions counted."""
     minutes: float

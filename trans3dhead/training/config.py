@@ -1,11 +1,14 @@
 """How a network is trained (SPEC 4). No torch here."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from engines.errors import UserError
+from engines.records import from_value
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["step", "cosine"]
 
 
@@ -54,7 +57,11 @@ class TrainingConfig:
     euler_weight: float = 0.05
     """Lambda 4 of Eq. 8: degrees."""
     precision: Precision = "float32"
-    """What the network computes in; losses and the head model stay in float32."""
+    """What the network computes in; weights, losses and the head model stay in float32. With
+    float16 the loss is scaled, so that small gradients survive."""
+    ema_decay: float | None = None
+    """Share of the averaged weights that a step keeps; the averaged weights are then what is
+    measured and saved. None for the weights as they are."""
     seed: int = 0
     """Weights, dropout, the order of items and their crops follow from it."""
 
@@ -75,7 +82,10 @@ class TrainingConfig:
         for name in ("landmark", "shape", "reprojection", "euler"):
             field = f"{name}_weight"
             self._need(field, getattr(self, field) >= 0, "a number of at least 0")
-        self._need("precision", self.precision in get_args(Precision), "float32 or bfloat16")
+        precisions = get_args(Precision)
+        self._need("precision", self.precision in precisions, f"one of {', '.join(precisions)}")
+        averaged = self.ema_decay is not None
+        self._need("ema_decay", not averaged or 0 < self.ema_decay < 1, "None or within (0, 1)")  # type: ignore[operator]
 
     def reduction(self, share: float) -> int:
         """By what the crops' side is divided when a share of the training is over: 4, 2 or 1."""
@@ -89,3 +99,33 @@ class TrainingConfig:
                 f"TrainingConfig.{name} is {getattr(self, name)!r}; expected {expected}; "
                 "change that field"
             )
+
+
+def changed(config: TrainingConfig, settings: Sequence[str]) -> TrainingConfig:
+    """A configuration with some fields changed.
+
+    Args:
+        config: what is changed.
+        settings: "NAME=VALUE" each, the value in JSON's spelling or a bare word; a field within a
+            field is named with a dot.
+
+    Raises:
+        UserError: a setting without "=", an unknown field, or a value that does not fit it.
+    """
+    values = asdict(config)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        *groups, field = name.split(".")
+        place: Any = values
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not equals or not isinstance(place, dict) or field not in place:
+            raise UserError(
+                f"setting {setting!r} came; expected NAME=VALUE with one of the names "
+                f"{', '.join(values)}; correct it"
+            )
+        try:
+            place[field] = json.loads(text)
+        except ValueError:
+            place[field] = text
+    return from_value(TrainingConfig, values, "the settings")

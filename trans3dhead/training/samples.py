@@ -26,8 +26,9 @@ from trans3dhead.training.losses import Truth
 
 Key = tuple[int, int]
 """(epoch, item): which crop of which item."""
-CROPS, ORDER = 0, 1
-"""Streams of random numbers, so that an epoch's order and its crops have nothing in common."""
+CROPS, ORDER, STEPS = 0, 1, 2
+"""Streams of random numbers, so that an epoch's order, its crops and the numbers drawn within a
+step have nothing in common."""
 
 
 class Sample(NamedTuple):
@@ -85,37 +86,49 @@ class EpochOrder(Sampler[list[Key]]):
 
     Args:
         items: in an epoch.
-        batch: keys at once.
+        batch: keys at once, those of all processes.
         seed: of the orders.
-        steps: batches to give; None for no end.
+        steps: number of the batch at which to end; None for no end.
+        start: number of the first batch, from 0.
+        part: (rank, processes): of each batch this process gets every so-manyth key.
     """
 
-    def __init__(self, *, items: int, batch: int, seed: int, steps: int | None) -> None:
+    def __init__(
+        self,
+        *,
+        items: int,
+        batch: int,
+        seed: int,
+        steps: int | None,
+        start: int = 0,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         self.items = items
         self.batch = batch
         self.seed = seed
         self.steps = steps
+        self.start = start
+        self.part = part
 
     def __iter__(self) -> Iterator[list[Key]]:
-        keys = self._keys()
-        step = 0
+        keys, (rank, processes) = self._keys(), self.part
+        step = self.start
         while self.steps is None or step < self.steps:
-            yield [next(keys) for _ in range(self.batch)]
+            yield [next(keys) for _ in range(self.batch)][rank::processes]
             step += 1
 
     def _keys(self) -> Iterator[Key]:
-        epoch = 0
+        epoch, skipped = divmod(self.start * self.batch, self.items)
         while True:
             order = np.random.default_rng((self.seed, ORDER, epoch)).permutation(self.items)
-            yield from ((epoch, int(item)) for item in order)
-            epoch += 1
+            yield from ((epoch, int(item)) for item in order[skipped:])
+            epoch, skipped = epoch + 1, 0
 
 
 def training_batches(
-    samples: CropSamples, *, batch: int, seed: int, steps: int | None, workers: int
+    samples: CropSamples, order: EpochOrder, *, workers: int
 ) -> DataLoader[Sample]:
-    """Batches of random crops."""
-    order = EpochOrder(items=len(samples), batch=batch, seed=seed, steps=steps)
+    """Batches of random crops, in an order."""
     return DataLoader(samples, batch_sampler=order, num_workers=workers)
 
 

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from trans3dhead.training.config import TrainingConfig
@@ -15,11 +17,15 @@ class Budget:
     Args:
         steps: of the whole training; None where the clock decides.
         seconds: of the whole training; None where steps decide.
+
+    Attributes:
+        spent: seconds that the training had taken before this process took it up.
     """
 
     def __init__(self, *, steps: int | None, seconds: float | None) -> None:
         self.steps = steps
         self.seconds = seconds
+        self.spent = 0.0
         self._start = time.monotonic()
 
     @classmethod
@@ -31,8 +37,15 @@ class Budget:
         return cls(steps=math.ceil(samples / config.batch), seconds=None)
 
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._start
+        """Seconds of training, those of earlier processes included."""
+        return self.spent + time.monotonic() - self._start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The block's time does not count."""
+        start = time.monotonic()
+        yield
+        self.spent -= time.monotonic() - start
 
     def share(self, step: int) -> float:
         """Share of the training that is over before a step (from 0); 1 or more at the end."""

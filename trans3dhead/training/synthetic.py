@@ -8,7 +8,9 @@ from trans3dhead.head.model import HeadModel
 from trans3dhead.presets import Preset
 from trans3dhead.synth.dataset import write_dataset
 from trans3dhead.training.checkpoint import CheckpointRecord, load_checkpoint
-from trans3dhead.training.run import CHECKPOINT_FILE, TRAIN_SPLIT, VALIDATION_SPLIT, train_folder
+from trans3dhead.training.keeping import CHECKPOINT_FILE, Keeping
+from trans3dhead.training.run import ONCE, TRAIN_SPLIT, VALIDATION_SPLIT, train_folder
+from trans3dhead.training.world import ALONE, World
 
 HELD_OUT = 200
 """Rendered heads that are measured on and never trained on."""
@@ -21,8 +23,9 @@ def train_rendered(
     head: HeadModel,
     count: int,
     store: Path,
-    device: str = "cpu",
+    world: World = ALONE,
     workers: int = 0,
+    keeping: Keeping = ONCE,
 ) -> tuple[Path, CheckpointRecord]:
     """Render `count` heads and train on them; what is in the store already is not made again.
 
@@ -32,7 +35,7 @@ def train_rendered(
         count: training items.
         store: gets a folder of rendered heads, and a folder PRESET-HASH for the checkpoint, with
             the hash taken over configuration, head model and count.
-        device, workers: as in `train_folder`.
+        world, workers, keeping: as in `train_folder`.
 
     Returns:
         The checkpoint's path and what it says about itself.
@@ -43,9 +46,18 @@ def train_rendered(
         return path, load_checkpoint(path)
     seed = preset.training.seed
     data = store / f"heads-{head.sha256[:HASH_DIGITS]}-{seed}"
-    for split, number in ((TRAIN_SPLIT, count), (VALIDATION_SPLIT, HELD_OUT)):
-        write_dataset(data, split, number, seed, head)
-    record = train_folder(preset, head=head, data=data, out=folder, device=device, workers=workers)
+    with world.leader_first():
+        for split, number in ((TRAIN_SPLIT, count), (VALIDATION_SPLIT, HELD_OUT)):
+            write_dataset(data, split, number, seed, head)
+    record = train_folder(
+        preset,
+        head=head,
+        data=data,
+        out=folder,
+        world=world,
+        workers=workers,
+        keeping=keeping,
+    )
     return path, record
 
 

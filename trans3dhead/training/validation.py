@@ -3,11 +3,12 @@
 `trans3dhead evaluate` measures all of them. n items of the split, S the crop's side in pixels.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from trans3dhead.data.crop import crop_box, crop_transform
-from trans3dhead.head.rotation import FRONTAL
 from trans3dhead.metrics.landmarks import nme
 from trans3dhead.metrics.pose import rotation_distance
 from trans3dhead.network.model import Trans3DHead
@@ -40,21 +41,30 @@ def validate(
     return results
 
 
+def deciding(results: Mapping[str, float]) -> float:
+    """What chooses the best of several networks, less is better: NME, or else the pose error."""
+    return results.get("nme", results["pose_error"])
+
+
 def constant_answers(
-    heads: LabelledHeads, face: NDArray[np.floating], size: int
+    heads: LabelledHeads,
+    face: NDArray[np.floating],
+    rotation: NDArray[np.floating],
+    size: int,
 ) -> dict[str, float]:
-    """The same metrics of one who looks at no image: the average face, and a frontal pose.
+    """The same metrics of one who looks at no image: always one face, always one pose.
 
     Args:
         heads: the split.
         face: [68, 2] F_a of the training items, in [0, 1] of the crop.
+        rotation: [3, 3] their mean, model space to image axes.
         size: S.
     """
     faces = np.broadcast_to(face * size, (len(heads), *face.shape))
-    frontal = np.broadcast_to(FRONTAL, (len(heads), 3, 3))
+    rotations = np.broadcast_to(rotation, (len(heads), 3, 3))
     return {
         "average_face_nme": _mean_nme(faces, heads, size),
-        "frontal_pose_error": _mean_pose_error(frontal, heads),
+        "mean_pose_error": _mean_pose_error(rotations, heads),
     }
 
 

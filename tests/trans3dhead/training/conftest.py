@@ -32,6 +32,10 @@ def heads(data: Path) -> LabelledHeads:
 
 @pytest.fixture(scope="session")
 def small() -> Preset:
+    return small_preset()
+
+
+def small_preset() -> Preset:
     """The full model with every part as small as it gets, trained for 30 steps."""
     tiny = preset("tiny")
     return replace(

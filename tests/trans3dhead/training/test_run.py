@@ -13,7 +13,8 @@ from trans3dhead.head.builtin import builtin_head
 from trans3dhead.presets import Preset
 from trans3dhead.training import synthetic
 from trans3dhead.training.checkpoint import load_checkpoint
-from trans3dhead.training.run import CHECKPOINT_FILE, LOG_FILE, train_folder
+from trans3dhead.training.keeping import BEST_FILE, CHECKPOINT_FILE, LOG_FILE, PICTURES
+from trans3dhead.training.run import train_folder
 from trans3dhead.training.synthetic import configuration_hash, train_rendered
 
 HEAD = builtin_head()
@@ -33,7 +34,8 @@ def test_the_command_writes_a_checkpoint_a_log_and_its_numbers(
     out, result = tmp_path / "out", tmp_path / "result.json"
     words = ["train", "--data", str(data), "--preset", "small", "--out", str(out)]
     assert main([*words, "--seed", "5", "--json", str(result)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == [CHECKPOINT_FILE, LOG_FILE]
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [BEST_FILE, CHECKPOINT_FILE, LOG_FILE, PICTURES]
     loaded = load_checkpoint(out / CHECKPOINT_FILE)
     assert loaded.preset == replace(brief, training=replace(brief.training, seed=5))
     assert (loaded.items, loaded.samples_seen) == (16, 16)
@@ -70,6 +72,13 @@ def test_rendered_heads_are_kept_and_a_configuration_is_trained_once(
         (["--data", ".", "--samples", "5", "--minutes", "1"], "minutes is 1"),
         (["--data", ".", "--device", "abacus"], "device 'abacus' cannot be used"),
         (["--data", ".", "--head", "nowhere"], "nowhere holds no head.npz"),
+        (["--data", ".", "--evaluations", "0"], "evaluations is 0"),
+        (["--data", ".", "--save-every", "0"], "save_every is 0"),
+        (["--data", ".", "--set", "batch"], "setting 'batch' came; expected NAME=VALUE"),
+        (["--data", ".", "--set", "depth=3"], "setting 'depth=3' came"),
+        (["--data", ".", "--set", "batch=many"], "batch is 'many', expected int"),
+        (["--data", ".", "--set", "batch=1"], "TrainingConfig.batch is 1"),
+        (["--data", ".", "--set", "precision=float8"], "precision is 'float8', expected one of"),
     ],
 )
 def test_bad_words_are_refused_in_one_line(

@@ -70,10 +70,8 @@ def test_a_crop_depends_on_seed_epoch_and_item_alone(heads: LabelledHeads) -> No
 
 def test_batches_do_not_depend_on_the_number_of_workers(heads: LabelledHeads) -> None:
     samples = CropSamples(heads, SIZE, 1)
-    runs = [
-        list(training_batches(samples, batch=6, seed=1, steps=4, workers=workers))
-        for workers in (0, 2)
-    ]
+    order = EpochOrder(items=len(heads), batch=6, seed=1, steps=4)
+    runs = [list(training_batches(samples, order, workers=workers)) for workers in (0, 2)]
     for one, other in zip(*runs, strict=True):
         assert torch.equal(one.image, other.image)
         assert torch.equal(one.item, other.item)
@@ -89,6 +87,20 @@ def test_every_epoch_shows_every_item_once_in_an_order_of_its_own() -> None:
     assert epochs[0] != epochs[1]
     assert all(len(batch) == 4 for batch in islice(order, 5))
     assert list(islice(order, 5)) == list(EpochOrder(items=10, batch=4, seed=0, steps=5))
+
+
+def test_an_order_is_taken_up_at_any_batch() -> None:
+    whole = list(EpochOrder(items=10, batch=4, seed=0, steps=9))
+    for start in range(10):
+        assert list(EpochOrder(items=10, batch=4, seed=0, steps=9, start=start)) == whole[start:]
+
+
+def test_processes_share_each_batch_without_overlap() -> None:
+    whole = list(EpochOrder(items=10, batch=4, seed=0, steps=6))
+    parts = [list(EpochOrder(items=10, batch=4, seed=0, steps=6, part=(r, 2))) for r in (0, 1)]
+    for batch, one, other in zip(whole, *parts, strict=True):
+        assert len(one) == len(other) == 2
+        assert sorted(one + other) == sorted(batch)
 
 
 def test_evaluation_takes_every_item_once_in_order(heads: LabelledHeads) -> None:
