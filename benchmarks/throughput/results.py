@@ -156,7 +156,7 @@ def summarise(
 def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> BenchRow:
     row, latency = timing.row, Latency.of(timing)
     images_per_second = timing.images_per_second
-    speedup, interval = (None, None) if timing is baseline else _speedup(timing, baseline)
+    speedup, interval = (None, None) if timing is baseline else speedup_over(timing, baseline)
     return BenchRow(
         name=row.name,
         batch=row.batch,
@@ -176,7 +176,7 @@ def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> Bench
     )
 
 
-def _speedup(timing: Timing, baseline: Timing) -> tuple[float, Interval | None]:
+def speedup_over(timing: Timing, baseline: Timing) -> tuple[float, Interval | None]:
     """Time of the baseline over the row's, each the mean over rounds of seconds an image."""
     slow, fast = baseline.image_seconds(), timing.image_seconds()
     interval = None

@@ -39,6 +39,7 @@ COMMANDS = {
     "bench compare": Command("bench_compare", "did a row become slower between two runs?"),
     "bench serve": Command("bench_serve", "latency of a service against its load"),
     "bench video": Command("bench_video", "how fast and how steady is predicting in video?"),
+    "bench graph": Command("bench_graph", "what the deployed graph gains over a plain export"),
     "bench sweep": Command("bench_sweep", "does verify see a damaged weight?"),
     "bench honest": Command("bench_honest", "does verify fail an honest engine?"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
