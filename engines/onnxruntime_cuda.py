@@ -12,6 +12,7 @@ import numpy as np
 from engines.contract import Contract
 from engines.device import Array, open_device
 from engines.device_buffers import Buffers
+from engines.steps import COPY_IN, INFERENCE, Mark
 
 KEPT_GRAPHS = 32
 """Batch sizes that get a graph; further ones run without."""
@@ -49,7 +50,13 @@ class CudaSession:
         """What drives the GPU's memory."""
         return self._device.package
 
-    def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array], batch: int) -> None:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        out: Mapping[str, Array],
+        batch: int,
+        mark: Mark | None = None,
+    ) -> None:
         """Compute arrays on the host into arrays on the host; returns when they are there."""
         if batch not in self._bindings:
             self._bindings[batch] = self._bind(batch)
@@ -57,7 +64,11 @@ class CudaSession:
         with self._device.current():
             self._buffers.copy_in(inputs, batch)
             self._device.synchronize()  # ONNX Runtime computes on a stream of its own
-            self._session.run_with_iobinding(binding, options)
+            if mark is not None:
+                mark(COPY_IN)
+            self._session.run_with_iobinding(binding, options)  # returns when it has computed
+            if mark is not None:
+                mark(INFERENCE)
             staged = self._buffers.copy_out(batch)
             self._device.synchronize()
         for name, values in staged.items():

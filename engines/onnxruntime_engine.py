@@ -28,6 +28,7 @@ from engines.options import BuildOptions
 from engines.precision import DEQUANTIZE, Effective, check_promise, low_share, onnx_products
 from engines.probe import effective_precision
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
+from engines.steps import Mark
 
 if TYPE_CHECKING:
     import onnx
@@ -182,12 +183,12 @@ class OnnxRuntimeEngine(Engine):
             for batch in sorted(sizes):
                 self.infer(bundle.contract.blank_inputs(batch))
 
-    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array], mark: Mark | None) -> None:
         try:
             if self._on_gpu is not None:
-                self._on_gpu.run(inputs, out, len(next(iter(inputs.values()))))
+                self._on_gpu.run(inputs, out, len(next(iter(inputs.values()))), mark)
             else:
-                run_into(self._session, inputs, out)
+                run_into(self._session, inputs, out, mark)
         except _session_errors() as error:
             raise UserError(
                 f"ONNX Runtime failed in engine {self.manifest.name}: {one_line(error)}; "

@@ -20,6 +20,7 @@ from engines.contract import Contract, RecipeEntry
 from engines.errors import BuildError, UserError, one_line
 from engines.machine import Machine
 from engines.manifest import BatchProfile
+from engines.steps import COPY_IN, INFERENCE, Mark
 
 PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
@@ -191,14 +192,20 @@ def run_session(session: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
-def run_into(session: Any, inputs: Mapping[str, Array], out: Mapping[str, Array]) -> None:
+def run_into(
+    session: Any, inputs: Mapping[str, Array], out: Mapping[str, Array], mark: Mark | None = None
+) -> None:
     """Run on bound memory: inputs are read and outputs written where they lie, on the host."""
     binding = session.io_binding()
     for name, array in inputs.items():
         binding.bind_cpu_input(name, array)
     for name, array in out.items():
         binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+    if mark is not None:
+        mark(COPY_IN)
     session.run_with_iobinding(binding)
+    if mark is not None:
+        mark(INFERENCE)
 
 
 def check_placement(

@@ -23,6 +23,7 @@ from engines.manifest import Manifest
 from engines.options import BuildOptions
 from engines.precision import DEQUANTIZE, Effective, check_promise, onnx_products
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
+from engines.steps import COPY_IN, INFERENCE, Mark
 
 if TYPE_CHECKING:
     import onnx
@@ -137,7 +138,7 @@ class OpenVinoEngine(Engine):
                 f"rebuild: `{manifest.build_command(bundle.folder)}`"
             ) from None
 
-    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array], mark: Mark | None) -> None:
         batch = len(next(iter(inputs.values())))
         parts = _parts(batch, len(self._requests))
         requests = self._requests[: len(parts)]
@@ -147,6 +148,8 @@ class OpenVinoEngine(Engine):
         try:
             for request, rows in zip(requests, parts, strict=True):
                 _bind(request, inputs | out, rows)
+            if mark is not None:
+                mark(COPY_IN)
             for request in requests:
                 request.start_async()
         except RuntimeError as error:
@@ -161,6 +164,8 @@ class OpenVinoEngine(Engine):
                 f"OpenVINO failed in engine {self.manifest.name}: {one_line(failed[0])}; "
                 "expected an answer; open it anew, or build it anew with --force"
             )
+        if mark is not None:
+            mark(INFERENCE)
         for request, rows in zip(requests, parts, strict=True):
             _check_shapes(request, out, rows)
 

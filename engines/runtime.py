@@ -22,6 +22,7 @@ from engines.machine import Machine, this_machine
 from engines.manifest import BatchProfile, Manifest, hash_files, read_manifest
 from engines.options import BuildOptions
 from engines.precision import Effective
+from engines.steps import COPY_OUT, Mark
 
 RUNTIMES = {
     "onnxruntime": "engines.onnxruntime_engine",
@@ -72,7 +73,10 @@ class Engine(ABC):
         self._open = True
 
     def infer(
-        self, inputs: Mapping[str, Array], out: Mapping[str, Array] | None = None
+        self,
+        inputs: Mapping[str, Array],
+        out: Mapping[str, Array] | None = None,
+        mark: Mark | None = None,
     ) -> dict[str, Array]:
         """Run the network.
 
@@ -81,6 +85,7 @@ class Engine(ABC):
             out: arrays to write the outputs into, one for each of `contract.outputs`, such as what
                 an earlier call returned. They hold the answers when the call returns; after an
                 error their values are undefined. New arrays where None.
+            mark: told each of `steps.STEPS` as it ends.
 
         Returns:
             Every output of `contract.outputs` by name, the arrays of `out` where they were given.
@@ -97,8 +102,17 @@ class Engine(ABC):
             }
         else:
             results = self._checked_out(out, batch)
-        self._run({name: np.ascontiguousarray(array) for name, array in inputs.items()}, results)
+        whole = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+        self._run(whole, results, mark)
+        if mark is not None:
+            mark(COPY_OUT)
         return results
+
+    @property
+    def gpu_milliseconds(self) -> float | None:
+        """The GPU's own time of the last call's network, without copies; None where no clock of
+        its own was read."""
+        return None
 
     def metadata(self) -> dict[str, Any]:
         """What the engine is: contract's inputs and outputs, and the manifest, as JSON values."""
@@ -127,10 +141,11 @@ class Engine(ABC):
         self.close()
 
     @abstractmethod
-    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array], mark: Mark | None) -> None:
         """Compute checked, contiguous inputs into the contiguous arrays of `out`.
 
-        A ContractError where what the runtime computed has another name, dtype or shape.
+        A `mark` is told COPY_IN and INFERENCE as they end. A ContractError where what the runtime
+        computed has another name, dtype or shape.
         """
 
     @abstractmethod

@@ -29,6 +29,7 @@ from engines.manifest import Manifest
 from engines.options import BuildOptions
 from engines.precision import DEQUANTIZE, Effective
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
+from engines.steps import Mark
 from engines.tensorrt_flavours import (
     FLAVOURS,
     check_gpu,
@@ -190,7 +191,7 @@ class TensorRTEngine(Engine):
 
     @property
     def gpu_milliseconds(self) -> float | None:
-        """GPU time of the last call's network, without its copies; None before the first."""
+        """As `Engine.gpu_milliseconds`; None before the first call."""
         return self._runner.milliseconds
 
     def infer_device(self, inputs: Mapping[str, Any]) -> dict[str, DeviceArray]:
@@ -235,8 +236,8 @@ class TensorRTEngine(Engine):
             "device": {"package": self._device.package, "cuda_graphs": self.graphs}
         }
 
-    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
-        self._runner.run(inputs, out, len(next(iter(inputs.values()))))
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array], mark: Mark | None) -> None:
+        self._runner.run(inputs, out, len(next(iter(inputs.values()))), mark)
 
     def _release(self) -> None:
         self._runner.close()

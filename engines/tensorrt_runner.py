@@ -17,6 +17,7 @@ from engines.device_array import DeviceArray
 from engines.device_buffers import Buffers
 from engines.device_graphs import Graph
 from engines.manifest import BatchProfile
+from engines.steps import COPY_IN, INFERENCE, Mark
 from engines.tensorrt_plan import Plan
 
 KEPT_SHAPES = 32
@@ -61,12 +62,24 @@ class PlanRunner:
             self._scratch = device.allocate(plan.scratch_bytes) if plan.scratch_bytes else 0
             self._buffers = Buffers(device, contract, largest)
 
-    def run(self, inputs: Mapping[str, Array], out: Mapping[str, Array], batch: int) -> None:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        out: Mapping[str, Array],
+        batch: int,
+        mark: Mark | None = None,
+    ) -> None:
         """Compute arrays on the host into arrays on the host; returns when they are there."""
         with self._device.current():
             shape = self._shape(batch, foreign=False)
             self._buffers.copy_in(inputs, batch)
+            if mark is not None:
+                self._device.synchronize()
+                mark(COPY_IN)
             self._compute(shape)
+            if mark is not None:
+                self._device.synchronize()
+                mark(INFERENCE)
             staged = self._buffers.copy_out(batch)
             self._finish()
         for name, values in staged.items():

@@ -129,10 +129,7 @@ class Predictor:
 
     def crop(self, image: NDArray[np.uint8], bbox: BBox) -> HeadCrop:
         """Step 1: cut a head out of its photo [H, W, 3] uint8 RGB."""
-        _check_image(image)
-        size = self.engine.contract.image.size
-        pixels, transform = crop_image(image, crop_box(bbox, image.shape[:2]), size)
-        return HeadCrop(bbox, pixels, transform)
+        return cut_head(image, bbox, self.engine.contract.image.size)
 
     def infer(self, crops: Sequence[HeadCrop]) -> dict[str, NDArray[Any]]:
         """Step 2: the engine's answers to crops, of one photo or of many, by output name."""
@@ -142,22 +139,8 @@ class Predictor:
         self, crops: Sequence[HeadCrop], answers: Mapping[str, NDArray[Any]]
     ) -> list[Prediction]:
         """Step 3: a prediction of each crop, in the pixels of its photo."""
-        vertices, projected = self._mesh(answers)
-        landmarks = answers.get("landmarks")
-        return [
-            Prediction(
-                bbox=crop.bbox,
-                crop=crop.transform,
-                landmarks=None if landmarks is None else crop.transform.to_full(landmarks[i]),
-                params=to_full(answers["params"][i]),
-                rotation=answers["rotation"][i],
-                vertices=vertices[i],
-                projected=crop.transform.to_full(projected[i]),
-                surface=self.head,
-                subsets=self.subsets,
-            )
-            for i, crop in enumerate(crops)
-        ]
+        size = self.engine.contract.image.size
+        return assemble_heads(crops, answers, self.head, size=size, subsets=self.subsets)
 
     def close(self) -> None:
         """Release the engine."""
@@ -169,13 +152,52 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mesh(self, answers: Mapping[str, NDArray[Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """Posed vertices [B, V, 3] and crop pixels [B, V, 2]: the graph's own, or the head's."""
-        vertices = posed_vertices(answers, self.head)
-        if "projected" in answers:
-            return vertices, answers["projected"]
-        size = self.engine.contract.image.size
-        return vertices, project(vertices, to_full(answers["params"]), size)
+
+def cut_head(image: NDArray[np.uint8], bbox: BBox, size: int) -> HeadCrop:
+    """What a network that takes crops of side `size` sees of a head.
+
+    Raises:
+        UserError: the image is not uint8 [H, W, 3] RGB, or the box does not meet it.
+    """
+    _check_image(image)
+    pixels, transform = crop_image(image, crop_box(bbox, image.shape[:2]), size)
+    return HeadCrop(bbox, pixels, transform)
+
+
+def assemble_heads(
+    crops: Sequence[HeadCrop],
+    answers: Mapping[str, NDArray[Any]],
+    head: HeadSurface,
+    *,
+    size: int,
+    subsets: Mapping[str, np.ndarray] | None = None,
+) -> list[Prediction]:
+    """A prediction of each crop, in the pixels of its photo.
+
+    Args:
+        answers: of B crops of side `size`, by output name. Vertices that are not among them are
+            made by the head model.
+        subsets: vertex indices by name, beside those of the head model.
+    """
+    vertices = posed_vertices(answers, head)
+    projected = answers.get("projected")
+    if projected is None:
+        projected = project(vertices, to_full(answers["params"]), size)
+    landmarks = answers.get("landmarks")
+    return [
+        Prediction(
+            bbox=crop.bbox,
+            crop=crop.transform,
+            landmarks=None if landmarks is None else crop.transform.to_full(landmarks[i]),
+            params=to_full(answers["params"][i]),
+            rotation=answers["rotation"][i],
+            vertices=vertices[i],
+            projected=crop.transform.to_full(projected[i]),
+            surface=head,
+            subsets=subsets or {},
+        )
+        for i, crop in enumerate(crops)
+    ]
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:

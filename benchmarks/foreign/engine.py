@@ -29,6 +29,7 @@ from engines.manifest import BatchProfile, Manifest
 from engines.precision import Effective
 from engines.records import to_json
 from engines.runtime import Engine
+from engines.steps import COPY_IN, INFERENCE, Mark
 from trans3dhead.head.layout import LAYOUT_413
 from trans3dhead.head.surface import VERTEX_COUNT
 
@@ -78,8 +79,13 @@ class ForeignEngine(Engine):
             Bundle(path.parent, contract), _manifest(model, adapter, path, contract, profile)
         )
 
-    def _answers(self, images: Array) -> dict[str, Array]:
-        given = self._model(to_input(images, self._adapter.input))
+    def _answers(self, images: Array, mark: Mark | None = None) -> dict[str, Array]:
+        taken = to_input(images, self._adapter.input)
+        if mark is not None:
+            mark(COPY_IN)
+        given = self._model(taken)
+        if mark is not None:
+            mark(INFERENCE)
         absent = [name for name in self._adapter.outputs.names.values() if name not in given]
         if absent:
             raise ContractError(
@@ -88,8 +94,8 @@ class ForeignEngine(Engine):
             )
         return to_outputs(given, self._adapter)
 
-    def _run(self, inputs: dict[str, Array], out: dict[str, Array]) -> None:
-        for name, value in self._answers(inputs["image"]).items():
+    def _run(self, inputs: dict[str, Array], out: dict[str, Array], mark: Mark | None) -> None:
+        for name, value in self._answers(inputs["image"], mark).items():
             if value.shape != out[name].shape:
                 raise ContractError(
                     f"{name} came as {list(value.shape)}; expected {list(out[name].shape)}; give "

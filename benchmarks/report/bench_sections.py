@@ -6,7 +6,8 @@ from benchmarks.report import pieces
 from benchmarks.report.figures import chart, thinned
 from benchmarks.report.page import page
 from benchmarks.report.pieces import Html, Section
-from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
+from benchmarks.report.stage_sections import stage_section
+from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, milliseconds, number
 from benchmarks.throughput.results import BenchReport
 from benchmarks.throughput.roofline import COPY, Ceiling
 from benchmarks.throughput.sustained import STEADY, WINDOWS
@@ -29,7 +30,8 @@ def bench_sections(report: BenchReport) -> list[Section]:
     """All sections."""
     roofline = [roofline_section(report)] if report.ceilings else []
     long = [sustained_section(report)] if report.sustained else []
-    return [throughput_section(report), *roofline, *long, machine_section(report)]
+    whole = [stage_section(report)] if report.staged else []
+    return [throughput_section(report), *whole, *roofline, *long, machine_section(report)]
 
 
 def throughput_section(report: BenchReport) -> Section:
@@ -60,8 +62,8 @@ def bench_table(report: BenchReport) -> Table:
             row.precision,
             f"{row.images_per_second:.1f}",
             ratio,
-            *map(_time, (latency.median, latency.p90, latency.p95, latency.p99)),
-            f"{_time(latency.mean)} ± {_time(latency.std)}",
+            *map(milliseconds, (latency.median, latency.p90, latency.p95, latency.p99)),
+            f"{milliseconds(latency.mean)} ± {milliseconds(latency.std)}",
             str(latency.calls),
         )
         rows.append(Row(cells=cells))
@@ -110,12 +112,6 @@ def notes(report: BenchReport) -> list[str]:
     if unsettled:
         lines.append(f"Still drifting when counting began: {', '.join(unsettled)}.")
     return lines
-
-
-def _time(milliseconds: float) -> str:
-    """Three digits, and never an exponent."""
-    decimals = 0 if milliseconds >= 100 else 1 if milliseconds >= 10 else 2
-    return f"{milliseconds:.{decimals}f}"
 
 
 def throughput_chart(report: BenchReport) -> Html:

@@ -13,6 +13,7 @@ from benchmarks.report.parity_tables import (
     other_table,
     tensor_table,
 )
+from benchmarks.report.stage_sections import stage_table
 from benchmarks.throughput.results import BenchReport
 
 
@@ -43,6 +44,7 @@ def bench_markdown(report: BenchReport) -> str:
     parts = [
         "# Throughput",
         bench_table(report).markdown(),
+        *([stage_table(report).markdown()] if report.staged else []),
         *([roofline_table(report).markdown()] if report.ceilings else []),
         *([sustained_table(report).markdown()] if report.sustained else []),
         f"Machine: {machine_line(report)}. Versions: {versions}.",

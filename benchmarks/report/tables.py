@@ -82,6 +82,12 @@ def number(value: float | None, digits: int = 4) -> str:
     return NOTHING if value is None else f"{value:.{digits}g}"
 
 
+def milliseconds(value: float) -> str:
+    """Three digits, and never an exponent."""
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{decimals}f}"
+
+
 def interval(value: Interval | None, digits: int = 3) -> str:
     """[low, high]; a dash where there is none."""
     if value is None:

@@ -7,8 +7,10 @@ from benchmarks.throughput.ceilings import higher, measure_ceilings
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress, measure
 from benchmarks.throughput.null_engine import null_row
+from benchmarks.throughput.pipeline import Photo
 from benchmarks.throughput.results import BenchReport, summarise
 from benchmarks.throughput.rows import open_rows
+from benchmarks.throughput.stages import measure_stages
 from benchmarks.throughput.sustained import sustain
 from benchmarks.throughput.watch import watch
 from engines.errors import UserError
@@ -30,6 +32,7 @@ def bench(
     seconds: float = SECONDS,
     threads: int | None = None,
     sustained: float | None = None,
+    photo: Photo | None = None,
     roofline: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BenchReport:
@@ -37,9 +40,10 @@ def bench(
 
     Args:
         engines, foreign, checkpoint, compiled, device, precisions, head, batches, in_flight,
-            threads: see `rows.open_rows`.
+            threads, photo: see `rows.open_rows`.
         seconds: of counted calls for each row.
         sustained: seconds of one long visit to each row after the rounds; none where None.
+        photo: what whole predictions are made of, stage by stage; none where None.
         roofline: whether to measure what the machine can do at most, before and after the rows.
 
     Raises:
@@ -61,6 +65,7 @@ def bench(
         batches=batches,
         in_flight=in_flight,
         threads=threads,
+        photo=photo,
     ) as rows:
         ceilings = measure_ceilings(threads) if roofline else []
         with watch() as watcher:
@@ -68,6 +73,16 @@ def bench(
             long = (
                 sustain(rows, seconds=sustained, progress=progress) if sustained is not None else ()
             )
+            staged = measure_stages(rows, seconds=seconds, progress=progress) if photo else ()
         if roofline:
             ceilings = higher(ceilings, measure_ceilings(threads))
-    return summarise(session, before, look(), ceilings, watched=watcher.watched(), sustained=long)
+    return summarise(
+        session,
+        before,
+        look(),
+        ceilings,
+        watched=watcher.watched(),
+        sustained=long,
+        staged=staged,
+        photo=None if photo is None else photo.describe(),
+    )

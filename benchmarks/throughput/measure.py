@@ -15,9 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from benchmarks.throughput.pipeline import Pipeline
 
 VISIT_SECONDS = 0.25
 VISIT_CALLS = 1000
@@ -72,6 +76,8 @@ class Row:
     """None where it cannot be counted."""
     beside: tuple[Callable[[], object], ...] = ()
     """The same call of further engines, made by other threads at the same time."""
+    pipeline: "Pipeline | None" = None
+    """The whole way from encoded photos; None where it was not asked for, or there is none."""
 
     @property
     def in_flight(self) -> int:
@@ -94,6 +100,11 @@ class Timing:
     warmup_calls: int
     settled: bool
     """Whether the warm-up ended because the times had settled."""
+
+    @property
+    def milliseconds(self) -> NDArray[np.float64]:
+        """Of every counted call, in order."""
+        return np.asarray(self.durations) * NANO * 1000
 
     def image_seconds(self) -> NDArray[np.float64]:
         """Mean seconds an image in each round [rounds]: what ratios are taken of."""

@@ -22,6 +22,7 @@ from engines.machine import this_machine
 from engines.manifest import BatchProfile, Manifest
 from engines.precision import Effective
 from engines.runtime import Engine
+from engines.steps import Mark
 
 NAME = "null engine"
 SIZE, PARAMETERS = 256, 413
@@ -74,7 +75,9 @@ class NullEngine(Engine):
         )
         super().__init__(Bundle(Path(), contract), manifest)
 
-    def _run(self, inputs: dict[str, NDArray[Any]], out: dict[str, NDArray[Any]]) -> None:
+    def _run(
+        self, inputs: dict[str, NDArray[Any]], out: dict[str, NDArray[Any]], mark: Mark | None
+    ) -> None:
         """Leave the outputs as they are."""
 
     def _release(self) -> None:

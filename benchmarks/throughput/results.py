@@ -10,47 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
+from benchmarks.throughput.latency import Latency
 from benchmarks.throughput.machine import MachineState
-from benchmarks.throughput.measure import NANO, Session, Timing
+from benchmarks.throughput.measure import Session, Timing
 from benchmarks.throughput.roofline import Ceiling, Limit, limit_of
+from benchmarks.throughput.stages import Staged
 from benchmarks.throughput.sustained import Sustained
 from benchmarks.throughput.watch import DISTURBING, Watched
 
 SCHEMA = 3
 """Of the JSON; raised when a field changes its meaning."""
 REPORT_SCHEMA = Path(__file__).with_name("report.schema.json")
-PERCENTILES = (90, 95, 99)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Milliseconds of a call, over every counted call."""
-
-    calls: int
-    median: float
-    p90: float
-    p95: float
-    p99: float
-    """Under 100 calls it is the slowest one."""
-    mean: float
-    std: float
-    largest: float
-
-    @classmethod
-    def of(cls, timing: Timing) -> "Latency":
-        """Summary of a row's calls; percentiles are times that occurred."""
-        taken = np.asarray(timing.durations) * NANO * 1000
-        p90, p95, p99 = np.percentile(taken, PERCENTILES, method="inverted_cdf")
-        return cls(
-            calls=len(taken),
-            median=float(np.median(taken)),
-            p90=float(p90),
-            p95=float(p95),
-            p99=float(p99),
-            mean=float(taken.mean()),
-            std=float(taken.std()),
-            largest=float(taken.max()),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +68,10 @@ class BenchReport:
     """What else happened meanwhile."""
     sustained: tuple[Sustained, ...]
     """One long visit a row; empty where it was not asked for."""
+    staged: tuple[Staged, ...]
+    """The way from encoded photos to predictions; empty where it was not asked for."""
+    photo: str | None
+    """What they were of: kind and size; None where there are none."""
     ceilings: tuple[Ceiling, ...]
     """What the machine can do at most; empty where it was not measured."""
     durations: tuple[NDArray[np.float64], ...] = field(repr=False, compare=False)
@@ -111,6 +85,11 @@ class BenchReport:
         if found is None and at_first is not None and at_first > DISTURBING:
             found = f"{at_first:.1f} cores were busy with other work as the run began"
         return found and f"{found}: times are too long, ratios within the run hold better"
+
+    @property
+    def unexplained(self) -> tuple[Staged, ...]:
+        """Rows whose stages do not add up to the whole: something is timed wrongly."""
+        return tuple(row for row in self.staged if row.adds_up == "fail")
 
     @property
     def impossible(self) -> tuple[BenchRow, ...]:
@@ -133,6 +112,8 @@ def summarise(
     *,
     watched: Watched,
     sustained: tuple[Sustained, ...] = (),
+    staged: tuple[Staged, ...] = (),
+    photo: str | None = None,
 ) -> BenchReport:
     """Statistics of a run."""
     baselines: dict[int, Timing] = {}
@@ -142,19 +123,21 @@ def summarise(
         rows=tuple(
             _row(timing, baselines[timing.row.batch], ceilings) for timing in session.timings
         ),
-        overhead=Latency.of(session.overhead),
+        overhead=Latency.of(session.overhead.milliseconds),
         order=session.order,
         before=before,
         after=after,
         watched=watched,
         sustained=sustained,
+        staged=staged,
+        photo=photo,
         ceilings=tuple(ceilings),
-        durations=tuple(np.asarray(timing.durations) * NANO * 1000 for timing in session.timings),
+        durations=tuple(timing.milliseconds for timing in session.timings),
     )
 
 
 def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> BenchRow:
-    row, latency = timing.row, Latency.of(timing)
+    row, latency = timing.row, Latency.of(timing.milliseconds)
     images_per_second = timing.images_per_second
     speedup, interval = (None, None) if timing is baseline else speedup_over(timing, baseline)
     return BenchRow(

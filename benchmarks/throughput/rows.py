@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.throughput.measure import Row, Work
+from benchmarks.throughput.pipeline import Photo, Pipeline
 from engines.bundle import Bundle
 from engines.errors import UserError
 from engines.runtime import Engine, bundle_of, open_engine
+from trans3dhead.head.surface import HeadSurface
+from trans3dhead.prediction import head_of
 
 BATCHES = (1, 4, 16)
 """Where none are asked for: those of these that a row can take."""
@@ -39,6 +42,15 @@ Opener = Callable[[], Engine]
 """Opens one more engine of a kind."""
 
 
+@dataclass(frozen=True)
+class Finish:
+    """What makes a pipeline of something that answers crops."""
+
+    photo: Photo
+    head: HeadSurface
+    """That the answers are about."""
+
+
 @contextmanager
 def open_rows(
     engines: Sequence[Path],
@@ -52,6 +64,7 @@ def open_rows(
     batches: Sequence[int] | None = None,
     in_flight: Sequence[int] = (1,),
     threads: int | None = None,
+    photo: Photo | None = None,
 ) -> Iterator[list[Row]]:
     """Open everything and give its rows, batch by batch, a checkpoint's first; close at the end.
 
@@ -61,11 +74,13 @@ def open_rows(
         checkpoint: timed in eager PyTorch; with vertices where an engine gives them.
         compiled: whether to time the checkpoint under torch.compile too.
         device, precisions: of the checkpoint's rows (`torch_row.TorchNetwork`).
-        head: folder of the checkpoint's head model, where it is not the built-in one.
+        head: folder of the head model, where it is not the built-in one.
         batches: images a call; each must fit every engine. None: those of BATCHES that fit, or
             an engine's own optimum where none does; a checkpoint then follows the engines.
         in_flight: requests under way at a time, a row of each engine for each number.
         threads: CPU threads of every engine; each runtime's own choice where None.
+        photo: gives each row of one request in flight a pipeline from it; a peer's file, whose
+            answers nobody knows how to finish, has none.
 
     Raises:
         UserError: something cannot be opened, or a batch is outside an engine's profiles.
@@ -77,29 +92,33 @@ def open_rows(
         batches=batches,
         in_flight=in_flight,
     )
-    named: list[tuple[str, Opener]] = [
-        (name, partial(open_engine, folder, threads))
-        for name, folder in zip(_names(engines), engines, strict=True)
-    ]
-    named += [
-        (name, partial(_open_foreign, path, adapter, threads))
-        for name, (path, adapter) in zip(_names([p for p, _ in foreign]), foreign, strict=True)
-    ]
+    openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
+    openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
+    names = [*_names(engines), *_names([path for path, _ in foreign])]
+    finishes: list[Finish | None] = [None] * len(names)
+    if photo is not None:
+        finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
     with ExitStack() as stack:
         opened = [
-            (name, [stack.enter_context(opener()) for _ in range(max(in_flight))])
-            for name, opener in named
+            [stack.enter_context(opener()) for _ in range(max(in_flight))] for opener in openers
         ]
         images = Images(engines)
         sources = [
-            _engine_source(name, copies[:count], images, batches, threads)
-            for name, copies in opened
+            _engine_source(
+                name,
+                copies[:count],
+                images,
+                batches=batches,
+                threads=threads,
+                finish=finish,
+            )
+            for name, copies, finish in zip(names, opened, finishes, strict=True)
             for count in in_flight
         ]
         sizes = sorted({batch for source in sources for batch in source.batches})
         sizes = sizes or sorted(set(batches or BATCHES))
         if checkpoint is not None:
-            mesh = any(copies[0].contract.output("vertices") for _, copies in opened)
+            mesh = any(copies[0].contract.output("vertices") for copies in opened)
             sources[:0] = [
                 _torch_source(
                     checkpoint,
@@ -111,6 +130,7 @@ def open_rows(
                     device=device,
                     precision=precision,
                     compiled=kind,
+                    photo=photo,
                 )
                 for precision in precisions
                 for kind in ((False, True) if compiled else (False,))
@@ -143,6 +163,10 @@ def _check(
         raise UserError(f"--in-flight {came} came; expected numbers of requests, at least 1")
 
 
+def _head_of(folder: Path, head: Path | None) -> HeadSurface:
+    return head_of(Bundle.open(bundle_of(folder.absolute())), head)
+
+
 def _open_foreign(path: Path, adapter: Path, threads: int | None) -> Engine:
     from benchmarks.foreign.engine import open_foreign
 
@@ -153,8 +177,10 @@ def _engine_source(
     name: str,
     copies: Sequence[Engine],
     images: "Images",
+    *,
     batches: Sequence[int] | None,
     threads: int | None,
+    finish: Finish | None,
 ) -> Source:
     """An engine, with as many requests in flight as there are copies of it."""
     manifest, size = copies[0].manifest, copies[0].contract.image.size
@@ -170,6 +196,17 @@ def _engine_source(
     def row(batch: int) -> Row:
         inputs = {"image": images(batch, size)}
         first, *others = (partial(engine.infer, inputs) for engine in copies)
+        pipeline = None
+        if finish is not None and not others:
+            engine = copies[0]
+            pipeline = Pipeline(
+                photo=finish.photo,
+                batch=batch,
+                size=size,
+                answer=lambda crops, mark: engine.infer({"image": crops}, mark=mark),
+                head=finish.head,
+                gpu_milliseconds=lambda: engine.gpu_milliseconds,
+            )
         return Row(
             name=name if not others else f"{name}, {len(copies)} in flight",
             batch=batch,
@@ -179,6 +216,7 @@ def _engine_source(
             copies=HOST_TO_HOST,
             threads=threads,
             work=work,
+            pipeline=pipeline,
         )
 
     return Source(batches, row)
@@ -218,6 +256,7 @@ def _torch_source(
     device: str,
     precision: str,
     compiled: bool,
+    photo: Photo | None,
 ) -> Source:
     from benchmarks.throughput.torch_row import TorchNetwork
 
@@ -230,6 +269,7 @@ def _torch_source(
         precision=precision,
         compiled=compiled,
     )
+    model = None if photo is None else network.head_model()
     name = "torch.compile" if compiled else "torch eager"
     if device != "cpu":
         name = f"{name}, {device} {precision}"
@@ -238,6 +278,11 @@ def _torch_source(
         crops = images(batch, network.size)
         if compiled:
             network.prepare(crops)
+        pipeline = None
+        if photo is not None and model is not None:
+            pipeline = Pipeline(
+                photo=photo, batch=batch, size=network.size, answer=network, head=model
+            )
         return Row(
             name=name,
             batch=batch,
@@ -246,6 +291,7 @@ def _torch_source(
             copies=HOST_TO_HOST,
             threads=network.threads,
             work=network.work,
+            pipeline=pipeline,
         )
 
     return Source(batches, row)

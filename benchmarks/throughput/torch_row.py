@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from benchmarks.throughput.measure import Work
 from engines.errors import UserError, one_line
+from engines.steps import COPY_IN, COPY_OUT, INFERENCE, Mark
 from trans3dhead.head.layout import to_full
+from trans3dhead.head.model import HeadModel
 from trans3dhead.head.source import head_by_identity
 from trans3dhead.head.torch_model import TorchHead
 from trans3dhead.network.cost import flops_per_image
@@ -94,11 +96,16 @@ class TorchNetwork:
             device="cpu" if device == "cpu" else "gpu",
         )
         self._device = device
-        self._head = None
-        if mesh:
-            record = loaded.head
-            head = TorchHead(head_by_identity(record.name, record.sha256, head_folder))
-            self._head = head.to(device)
+        self._record, self._head_folder = loaded.head, head_folder
+        self._head = TorchHead(self.head_model()).to(device) if mesh else None
+
+    def head_model(self) -> HeadModel:
+        """The head model that the parameters are of.
+
+        Raises:
+            UserError: it is neither the built-in one nor that of the folder.
+        """
+        return head_by_identity(self._record.name, self._record.sha256, self._head_folder)
 
     def prepare(self, images: Crops) -> None:
         """Answer once, which compiles for this batch size where that was asked for.
@@ -114,10 +121,20 @@ class TorchNetwork:
                 "compiled network; leave --compile out, or mend the compiler"
             ) from None
 
-    def __call__(self, images: Crops) -> dict[str, NDArray[Any]]:
-        """All outputs for crops [B, S, S, 3] uint8 RGB, as arrays."""
+    def __call__(self, images: Crops, mark: Mark | None = None) -> dict[str, NDArray[Any]]:
+        """All outputs for crops [B, S, S, 3] uint8 RGB, as arrays.
+
+        Args:
+            mark: told each of `engines.steps.STEPS` as it ends; the mesh, which is made of answers
+                that have come back, is no longer part of them.
+        """
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
-        answers: dict[str, NDArray[Any]] = dict(self._predictor.predict(images))
+        loaded = self._predictor.load(images)
+        self._end(COPY_IN, mark)
+        computed = self._predictor.compute(loaded)
+        self._end(INFERENCE, mark)
+        answers: dict[str, NDArray[Any]] = dict(self._predictor.read(computed))
+        self._end(COPY_OUT, mark)
         if self._head is not None:
             with torch.inference_mode():
                 params = torch.from_numpy(to_full(answers["params"])).to(self._device)
@@ -126,6 +143,12 @@ class TorchNetwork:
                 answers["vertices"] = vertices.cpu().numpy()
                 answers["projected"] = projected.cpu().numpy()
         return answers
+
+    def _end(self, step: str, mark: Mark | None) -> None:
+        if mark is not None:
+            if self._device == "cuda":
+                torch.cuda.synchronize()
+            mark(step)
 
 
 class _InPrecision(nn.Module):

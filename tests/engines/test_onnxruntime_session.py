@@ -33,6 +33,7 @@ from engines.onnxruntime_session import (
 )
 from engines.options import BuildOptions
 from engines.runtime import open_engine
+from engines.steps import STEPS
 
 Images = Callable[[int], np.ndarray]
 V100 = Machine(cpu="some", gpu="Tesla V100", compute_capability="7.0")
@@ -336,6 +337,8 @@ def test_the_real_cuda_provider(
         for batch in (1, 3, 4, 1, 3, 3, 1, 4, 4, 1):
             images = make_images(batch)
             expected = run_session(on_cpu, {"image": images})
-            for name, values in engine.infer({"image": images}).items():
+            told: list[str] = []
+            for name, values in engine.infer({"image": images}, mark=told.append).items():
+                assert tuple(told) == STEPS
                 scale = np.abs(expected[name]).max()
                 np.testing.assert_allclose(values, expected[name], atol=tolerance * scale)

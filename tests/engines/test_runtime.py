@@ -18,6 +18,7 @@ from engines.errors import ContractError, UserError
 from engines.manifest import BatchProfile, hash_files, read_manifest, write_manifest
 from engines.options import BuildOptions
 from engines.runtime import RUNTIMES, Runtime, find_runtime, open_engine
+from engines.steps import STEPS
 
 Images = Callable[[int], np.ndarray]
 
@@ -72,6 +73,19 @@ def test_a_batch_equals_its_singles(engine_folder: Path, make_images: Images) ->
             single = engine.infer({"image": photos[index : index + 1]})
             for name, values in single.items():
                 assert np.allclose(values[0], whole[name][index], atol=1e-5)
+
+
+def test_a_call_tells_its_steps_and_answers_the_same(
+    engine_folder: Path, make_images: Images
+) -> None:
+    photos, told = make_images(3), []
+    with open_engine(engine_folder, threads=1) as engine:
+        plain = engine.infer({"image": photos})
+        marked = engine.infer({"image": photos}, mark=told.append)
+        assert engine.gpu_milliseconds is None
+    assert tuple(told) == STEPS
+    for name, values in plain.items():
+        np.testing.assert_array_equal(marked[name], values)
 
 
 def test_answers_belong_to_the_caller(engine_folder: Path, make_images: Images) -> None:

@@ -25,6 +25,7 @@ from engines.manifest import BatchProfile, Manifest, write_manifest
 from engines.onnxruntime_session import create_session, run_session
 from engines.precision import Effective
 from engines.runtime import open_engine
+from engines.steps import STEPS
 from engines.tensorrt_engine import PLAN_FILE, TensorRTEngine
 
 Images = Callable[[int], np.ndarray]
@@ -195,6 +196,21 @@ def test_graphs_change_nothing(opened: Opened, make_images: Images) -> None:
             np.testing.assert_array_equal(outputs[name], values)
     opened.engine.graphs = False
     opened.check(opened.engine.infer({"image": images}), images)
+
+
+def test_a_step_is_told_when_the_gpu_has_done_it(opened: Opened, make_images: Images) -> None:
+    """A stand-in works only when a stream is waited for; so nothing is left on it at a mark."""
+    images, told = make_images(3), []
+    runner = opened.engine._runner
+
+    def mark(step: str) -> None:
+        told.append(step)
+        stream = standins._gpu.gpu().streams.get(runner.stream)  # none of a real GPU
+        assert stream is None or not stream.queue
+
+    for _ in range(3):  # plainly, captured, replayed
+        opened.check(opened.engine.infer({"image": images}, mark=mark), images)
+    assert told == [*STEPS] * 3
 
 
 def test_the_engines_own_device_arrays(opened: Opened, make_images: Images) -> None:

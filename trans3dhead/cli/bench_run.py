@@ -1,5 +1,8 @@
 """`trans3dhead bench run`: latency and throughput, side by side in one run."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +15,7 @@ from trans3dhead.cli.common import CommonOptions, Outcome
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmarks.throughput.pipeline import Photo
     from benchmarks.throughput.results import BenchReport
 
 
@@ -39,7 +43,7 @@ class Options(CommonOptions):
     compile: bool = False
     """Time the checkpoint under torch.compile too; compiling is not counted."""
     head: Path | None = None
-    """Folder of the checkpoint's head model, where it is not the built-in one."""
+    """Folder of the head model, where it is not the built-in one."""
     batch: tuple[int, ...] = ()
     """Images a call, such as 1 4 16; by default those of 1, 4 and 16 that each engine takes."""
     in_flight: tuple[int, ...] = (1,)
@@ -49,6 +53,13 @@ class Options(CommonOptions):
     """Counted seconds for each row."""
     sustained: float | None = None
     """Also call each row for so many seconds without a pause, such as 60: does its speed hold?"""
+    stages: bool = False
+    """Also time whole predictions, from an encoded photo on: decode, crop, copy in, inference, copy
+    out, post-processing, and the whole by itself. Exit code 1 where they do not add up to it."""
+    photo: Path | None = None
+    """What --stages reads; a rendered head as a JPEG of some 640 pixels by default."""
+    bbox: tuple[float, float, float, float] | None = None
+    """x y width height around the whole head of --photo, pixels; by default a detector looks."""
     threads: int | None = None
     """CPU threads of every engine; each runtime's own choice by default."""
     roofline: bool = False
@@ -74,7 +85,7 @@ def run(options: Options) -> Outcome:
         )
     foreign = tuple(zip(options.foreign, options.adapter, strict=True))
     console = wide_console()
-    with stage_bars(console) as progress:
+    with _photo(options) as photo, stage_bars(console) as progress:
         report = bench(
             options.engines,
             foreign=foreign,
@@ -88,6 +99,7 @@ def run(options: Options) -> Outcome:
             seconds=options.seconds,
             threads=options.threads,
             sustained=options.sustained,
+            photo=photo,
             roofline=options.roofline,
             progress=progress,
         )
@@ -104,7 +116,26 @@ def run(options: Options) -> Outcome:
         from benchmarks.throughput.csv_file import bench_csv
 
         write_whole(options.csv, bench_csv(report))
-    return Outcome(data=report.to_dict(), exit_code=1 if report.impossible else 0, report=report)
+    wrong = report.impossible or report.unexplained
+    return Outcome(data=report.to_dict(), exit_code=1 if wrong else 0, report=report)
+
+
+@contextmanager
+def _photo(options: Options) -> "Iterator[Photo | None]":
+    """What the stages are timed on; a file of a temporary folder where none was given."""
+    from benchmarks.throughput.pipeline import find_photo, render_photo
+
+    if not options.stages and (options.photo or options.bbox):
+        raise UserError("--photo or --bbox came without --stages; expected it beside them; add it")
+    if options.photo is None and options.bbox is not None:
+        raise UserError("--bbox came without --photo; expected the photo it lies in; add it")
+    with tempfile.TemporaryDirectory() as folder:
+        if not options.stages:
+            yield None
+        elif options.photo is None:
+            yield render_photo(Path(folder))
+        else:
+            yield find_photo(options.photo, options.bbox)
 
 
 def _print(console: "Console", report: "BenchReport") -> None:
@@ -114,6 +145,7 @@ def _print(console: "Console", report: "BenchReport") -> None:
         roofline_table,
         sustained_table,
     )
+    from benchmarks.report.stage_sections import stage_table
     from trans3dhead.cli.terminal import say
 
     console.print(bench_table(report).rich())
@@ -121,6 +153,8 @@ def _print(console: "Console", report: "BenchReport") -> None:
         console.print(roofline_table(report).rich())
     if report.sustained:
         console.print(sustained_table(report).rich())
+    if report.staged:
+        console.print(stage_table(report).rich())
     say(console, machine_line(report))
     if report.disturbed:
         say(console, f"disturbed: {report.disturbed}", "yellow")

@@ -1,8 +1,11 @@
 """A network as it is evaluated: eager, float32, from uint8 crops to answers in crop pixels."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trans3dhead.head.layout import layout_of
 from trans3dhead.head.rotation import rotation_from_six_d
@@ -30,11 +33,22 @@ class NetworkPredictor:
             params [B, P] as the network gives them, rotation [B, 3, 3] model space to image axes,
             and landmarks [B, 68, 2] crop pixels unless the network is single-task.
         """
+        return self.read(self.compute(self.load(crops)))
+
+    def load(self, crops: NDArray[np.uint8]) -> Tensor:
+        """Step 1: the crops where the network is, [B, S, S, 3] uint8."""
+        return torch.from_numpy(crops).to(self._device)
+
+    def compute(self, crops: Tensor) -> dict[str, Tensor]:
+        """Step 2: what the network says of them, normalised; a GPU may still be at it."""
         was_training = self.network.training
         with torch.inference_mode():
-            images = normalise(torch.from_numpy(crops).to(self._device))
-            answers = self.network.eval()(images)
+            answers: dict[str, Tensor] = self.network.eval()(normalise(crops))
         self.network.train(was_training)
+        return answers
+
+    def read(self, answers: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+        """Step 3: its answers as `predict` gives them."""
         params = answers["params"].cpu().numpy()
         layout = layout_of(params.shape[1])
         found = {"params": params, "rotation": rotation_from_six_d(params[:, layout.rotation])}

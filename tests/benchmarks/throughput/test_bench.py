@@ -20,23 +20,6 @@ def engine(tmp_path_factory, make_workshop) -> Path:
     return workshop.plant(workshop.answers, profile=BatchProfile(min=1, opt=2, max=4))
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    torch = pytest.importorskip("torch")
-    from trans3dhead.head.builtin import builtin_head
-    from trans3dhead.network.model import build_network
-    from trans3dhead.presets import tiny
-    from trans3dhead.training.checkpoint import CheckpointRecord, HeadRecord, save_checkpoint
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    record = CheckpointRecord(
-        preset=tiny(), head=HeadRecord.of(builtin_head()), items=0, samples_seen=0, minutes=0.0
-    )
-    save_checkpoint(path, build_network(tiny().network), record)
-    return path
-
-
 def test_rows_of_engines_and_checkpoint(engine, checkpoint) -> None:
     with open_rows([engine], checkpoint=checkpoint, threads=1) as rows:
         named = [(row.name, row.batch) for row in rows]

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.throughput.bench import bench
 from benchmarks.throughput.csv_file import FIELDS, bench_csv
+from benchmarks.throughput.pipeline import render_photo
 from benchmarks.throughput.results import REPORT_SCHEMA, SCHEMA, BenchReport
 from benchmarks.throughput.roofline import Ceiling
 from engines.manifest import BatchProfile
@@ -25,8 +26,9 @@ def report(make_workshop, tmp_path_factory) -> BenchReport:
     with pytest.MonkeyPatch.context() as patch:
         ceilings = [Ceiling(kind=kind, value=1e12, by="planted") for kind in ("float32", "copy")]
         patch.setattr("benchmarks.throughput.bench.measure_ceilings", lambda threads: ceilings)
+        photo = render_photo(tmp_path_factory.mktemp("photo"))
         return bench([engine], in_flight=[1, 2], batches=[1], seconds=0.1, sustained=0.1,
-                     roofline=True, threads=1)  # fmt: skip
+                     roofline=True, threads=1, photo=photo)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,12 @@ def test_a_report_keeps_it(validator, report) -> None:
     found = written(report)
     validator.validate(found)
     assert found["schema"] == SCHEMA
-    assert found["ceilings"] and found["sustained"] and found["rows"][1]["interval"]
+    assert (
+        found["ceilings"]
+        and found["sustained"]
+        and found["staged"]
+        and found["rows"][1]["interval"]
+    )
 
 
 def extra_field(found: Found) -> None:
@@ -65,6 +72,10 @@ def no_rows(found: Found) -> None:
     found["rows"] = []
 
 
+def lost_stage(found: Found) -> None:
+    del found["staged"][0]["stages"]["crop"]
+
+
 def speed_as_text(found: Found) -> None:
     found["rows"][0]["images_per_second"] = "115"
 
@@ -75,7 +86,7 @@ def a_call_of_no_time(found: Found) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [extra_field, lost_field, other_schema, no_rows, speed_as_text, a_call_of_no_time],
+    [extra_field, lost_field, other_schema, no_rows, lost_stage, speed_as_text, a_call_of_no_time],
     ids=lambda damage: damage.__name__,
 )
 def test_what_is_broken_does_not(validator, report, damage: Callable[[Found], None]) -> None:
