@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common as passes
 
 from benchmarks.parity.statistics import Interval
+from benchmarks.throughput.latency import Latency
 from benchmarks.throughput.machine import MachineState, look
 from benchmarks.throughput.measure import Progress, Row, measure
 from benchmarks.throughput.null_engine import null_row
-from benchmarks.throughput.results import Latency, speedup_over
+from benchmarks.throughput.results import speedup_over
 from benchmarks.throughput.watch import Watched, watch
 from engines.errors import UserError
 from engines.onnxruntime_session import create_session, run_session
@@ -136,7 +137,7 @@ def bench_graph(
                 precision=kind[1],
                 graph=name,
                 images_per_second=timing.images_per_second,
-                latency=Latency.of(timing),
+                latency=Latency.of(timing.milliseconds),
             )
             for (kind, name), timing in timings.items()
         ),
