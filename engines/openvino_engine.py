@@ -9,7 +9,7 @@ the precision of every product in the compiled model.
 import io
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -254,12 +254,7 @@ def _compile(
     weightless: bool = False,
 ) -> Any:
     """The compiled model, from its cache where there is one; hint and threads are as asked."""
-    config: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": settings["precision"],
-        "PERFORMANCE_HINT": HINTS[settings["mode"]],
-    }
-    if threads is not None:
-        config["INFERENCE_NUM_THREADS"] = threads
+    config = _config(settings, threads)
     core = _import().Core()
     if cache is not None:
         weights = {"ENABLE_WEIGHTLESS": True, "WEIGHTS_PATH": str(path.with_name(WEIGHTS_FILE))}
@@ -281,6 +276,40 @@ def _compile(
             "use here; ask for fewer"
         )
     return compiled
+
+
+def _config(settings: Mapping[str, Any], threads: int | None) -> dict[str, Any]:
+    """OpenVINO's own words for an engine's settings."""
+    config: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": settings["precision"],
+        "PERFORMANCE_HINT": HINTS[settings["mode"]],
+    }
+    if threads is not None:
+        config["INFERENCE_NUM_THREADS"] = threads
+    return config
+
+
+def compile_tapped(
+    path: Path, settings: Mapping[str, Any], names: Sequence[str], threads: int | None
+) -> tuple[Any, tuple[str, ...]]:
+    """An engine's model with inner values for outputs, as `verify --walk` looks at them.
+
+    Args:
+        path: of the engine's file.
+        settings: of its manifest.
+        names: of the values; the model may have folded some away.
+        threads: CPU threads; OpenVINO's own choice where None.
+
+    Returns:
+        The compiled model, and the names it has.
+    """
+    core = _import().Core()
+    model = core.read_model(path)
+    known = {name for node in model.get_ops() for port in node.outputs() for name in port.names}
+    given = {name for port in model.outputs for name in port.names}
+    found = tuple(name for name in names if name in known)
+    model.add_outputs([name for name in found if name not in given])
+    return core.compile_model(model, DEVICE, _config(settings, threads)), found
 
 
 def _streams(compiled: Any) -> int:

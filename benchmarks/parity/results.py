@@ -15,6 +15,7 @@ from benchmarks.parity.batches import BatchFacts
 from benchmarks.parity.gates import Gate
 from benchmarks.parity.statistics import Interval, Verdict, blind_share
 from benchmarks.parity.tensors import TensorDifference
+from benchmarks.parity.walk import Walk
 from engines.machine import Machine
 from trans3dhead.metrics import METRICS
 
@@ -126,6 +127,8 @@ class ParityReport:
     seconds: dict[str, float]
     """By stage."""
     evidence: Evidence = field(repr=False, compare=False)
+    walk: Walk | None = None
+    """Where the engine leaves the reference; None where nobody asked."""
 
     @property
     def passed(self) -> bool:
@@ -212,6 +215,8 @@ class ParityReport:
                 for name, values in self.evidence.movements.items()
             },
         }
+        if self.walk is not None:
+            found["walk"] |= {"headline": self.walk.headline, "suspect": self.walk.suspect.part}
         found["digits"] = self.digits_line
         found["headline"] = self.headline
         return found

@@ -14,6 +14,7 @@ from benchmarks.report.parity_tables import (
     tensor_table,
 )
 from benchmarks.report.stage_sections import stage_table
+from benchmarks.report.walk_pieces import walk_table
 from benchmarks.throughput.results import BenchReport
 
 
@@ -29,6 +30,8 @@ def parity_markdown(report: ParityReport) -> str:
     ]
     made = (metric_table, movement_table, other_table, tensor_table)
     tables = [table(report).markdown() for table in made]
+    if report.walk is not None:
+        tables += [walk_table(report.walk).markdown(), f"{report.walk.headline}."]
     machine = subject.judged_on
     tail = (
         f"Engine {subject.engine}, judged on {machine.gpu or machine.cpu}; sha256: engine "

@@ -18,6 +18,7 @@ from benchmarks.report.parity_tables import (
     tensor_table,
 )
 from benchmarks.report.pieces import Html, Section
+from benchmarks.report.walk_pieces import walk_section
 
 DRAWN = 512
 """Side, in pixels, at which crops are drawn."""
@@ -53,6 +54,8 @@ def parity_sections(report: ParityReport) -> list[Section]:
         sections.append(pictures_section(report))
     if report.evidence.mesh is not None:
         sections.append(mesh_section(report))
+    if report.walk is not None:
+        sections.append(walk_section(report.walk))
     return [*sections, tensors_section(report), origin_section(report)]
 
 

@@ -1,7 +1,7 @@
 """`trans3dhead verify`: is the engine as good as PyTorch?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +51,9 @@ class Options(CommonOptions):
     """Folder that holds DAD-3DHeadsDataset, for --checkpoint."""
     split: Literal["val", "test"] = "val"
     """Split of --data; never the one trained on."""
+    walk: bool = False
+    """Also look into the engine part by part: where does it leave the reference? The bundle must
+    hold the recipe fp32."""
     limit: int | None = None
     """Judge so many images alone: quicker, and sure of less."""
     threads: int | None = None
@@ -65,11 +68,21 @@ def run(options: Options) -> Outcome:
     from engines.files import write_whole
     from trans3dhead.cli.terminal import stage_bars, wide_console
 
+    if options.walk and options.adapter is not None:
+        raise UserError(
+            f"--walk came with the foreign model {options.engine}; expected an engine of this "
+            "project, whose parts have names; leave --walk out"
+        )
     if _measures_only(options):
         return _measured(options)
     console = wide_console()
     with stage_bars(console) as progress:
         report = _judged(options, progress)
+        if options.walk:
+            from benchmarks.parity.walk import walk
+
+            found = walk(options.engine, threads=options.threads, progress=progress)
+            report = replace(report, walk=found)
     print_report(console, report)
     if options.html is not None:
         from benchmarks.report.parity_sections import parity_page
@@ -186,6 +199,11 @@ def print_report(console: "Console", report: "ParityReport") -> None:
 
     for table in (metric_table, movement_table, tensor_table):
         console.print(table(report).rich())
+    if report.walk is not None:
+        from benchmarks.report.walk_pieces import walk_table
+
+        console.print(walk_table(report.walk).rich())
+        say(console, report.walk.headline)
     for verdict in ("fail", "inconclusive", "not measured"):
         for gate in report.with_verdict(verdict):
             say(console, gate.line(), STYLES[verdict])
