@@ -1,8 +1,8 @@
 """From a photo to its heads, through a built engine. No torch is needed.
 
-with Predictor.open(Path("bundle/engines/onnxruntime-fp32")) as predictor:
+with Predictor.open("bundle/engines/onnxruntime-fp32") as predictor:
     prediction = predictor(image)          # image: [H, W, 3] uint8 RGB, never BGR
-prediction.save_obj(Path("head.obj"))
+prediction.save_obj("head.obj")
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ class Predictor:
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: Path | str,
         *,
         head: Path | None = None,
         threads: int | None = None,
@@ -83,6 +83,7 @@ class Predictor:
             UserError: the engine or its bundle is missing, altered or built elsewhere; the
                 head model is another one; a subset or the detector cannot be read.
         """
+        folder = Path(folder)
         vertices, detect = read_subsets(subsets or {}), open_detector(detector)
         engine = open_engine(folder, threads=threads)
         return cls(engine, head_of(Bundle.open(bundle_of(folder)), head), vertices, detect)

@@ -13,7 +13,7 @@ _END_OF_JPEG = b"\xff\xd9"
 _JPEG_SCAN = b"\xff\xda"
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     """The image as [H, W, 3] uint8 RGB.
 
     Grey becomes three equal channels, alpha is dropped, 16 bits become 8, CMYK becomes RGB, and the
@@ -23,7 +23,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         UserError: the file is missing, is cut short, or is no image OpenCV can read.
     """
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(
             f"cannot read image {path} ({error.strerror}); expected an image file; check the path"

@@ -78,11 +78,11 @@ class Prediction:
         shift = self.params[LAYOUT_413.translation][:2].astype(np.float64)
         return ImageCamera(scale * half / self.crop.scale, self.crop.to_full((shift + 1) * half))
 
-    def save_obj(self, path: Path) -> None:
+    def save_obj(self, path: Path | str) -> None:
         """Write the coloured mesh; see `outputs.mesh_files.save_mesh` for its axes."""
         from trans3dhead.outputs.mesh_files import save_mesh
 
-        save_mesh(path, self.vertices, self.surface.faces, self.surface.colors)
+        save_mesh(Path(path), self.vertices, self.surface.faces, self.surface.colors)
 
     def draw(self, image: NDArray[np.uint8], kinds: Sequence[str] = DRAWN) -> NDArray[np.uint8]:
         """The photo [H, W, 3] uint8 RGB with the kinds of output over it, as a new array."""

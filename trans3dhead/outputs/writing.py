@@ -34,7 +34,7 @@ def draw_outputs(kinds: Sequence[str], image: Image, predictions: Sequence[Predi
 
 
 def write_outputs(
-    kinds: Sequence[str], image: Image, predictions: Sequence[Prediction], stem: Path
+    kinds: Sequence[str], image: Image, predictions: Sequence[Prediction], stem: Path | str
 ) -> list[Path]:
     """Write the outputs of one photo, each file whole.
 
@@ -50,7 +50,7 @@ def write_outputs(
     Returns:
         The files, in the order in which they were written.
     """
-    written = []
+    written, stem = [], Path(stem)
     drawn = [name for name, kind in zip(kinds, chosen_kinds(kinds), strict=True) if not kind.encode]
     if drawn:
         written.append(stem.with_name(stem.name + DRAWN_SUFFIX))
