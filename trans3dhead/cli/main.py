@@ -35,6 +35,7 @@ COMMANDS = {
     "export": Command("export", "checkpoint -> bundle (ONNX graphs, contract, reference)"),
     "build": Command("build", "bundle -> engine, where it will run"),
     "verify": Command("verify", "is the engine as good as PyTorch? Judged on the metrics"),
+    "search": Command("search", "the cheapest precision recipe that passes verify"),
     "bench run": Command("bench_run", "throughput and latency, side by side in one run"),
     "bench compare": Command("bench_compare", "did a row become slower between two runs?"),
     "bench serve": Command("bench_serve", "latency of a service against its load"),
