@@ -43,6 +43,7 @@ COMMANDS = {
     "bench graph": Command("bench_graph", "what the deployed graph gains over a plain export"),
     "bench sweep": Command("bench_sweep", "does verify see a damaged weight?"),
     "bench honest": Command("bench_honest", "does verify fail an honest engine?"),
+    "flame convert": Command("flame_convert", "FLAME's licensed pickle -> a head model without"),
     "predict": Command("predict", "photo -> landmarks, parameters, pose, mesh, drawing"),
     "deploy triton": Command("deploy_triton", "engine -> a model of Triton Inference Server"),
     "import": Command("import_", "a foreign state_dict and a key map -> checkpoint"),

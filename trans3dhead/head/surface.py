@@ -111,8 +111,9 @@ class HeadSurface:
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write all arrays and the licence to an .npz file (no pickle inside)."""
-        metadata = {k: getattr(self, k) for k in ("name", "licence", "redistributable")}
+        """Write all arrays, the licence and `sha256` to an .npz file (no pickle inside)."""
+        kept = ("name", "licence", "redistributable", "sha256")
+        metadata = {k: getattr(self, k) for k in kept}
         buffer = BytesIO()
         arrays: dict[str, np.ndarray] = {METADATA: np.array(json.dumps(metadata)), **self.arrays()}
         np.savez(buffer, allow_pickle=False, **arrays)
@@ -125,12 +126,19 @@ class HeadSurface:
         try:
             metadata = json.loads(str(arrays.pop(METADATA)))
             identity = {k: metadata[k] for k in ("name", "licence", "redistributable")}
+            sha256 = metadata["sha256"]
         except (KeyError, TypeError, ValueError):
             raise UserError(
-                f"{path} has no readable {METADATA!r}; expected name, licence and redistributable; "
-                "write the file again with HeadModel.save"
+                f"{path} has no readable {METADATA!r}; expected name, licence, redistributable and "
+                "sha256; write the file again with HeadModel.save"
             ) from None
-        return cls.from_arrays(arrays, **identity, origin=str(path))
+        head = cls.from_arrays(arrays, **identity, origin=str(path))
+        if head.sha256 != sha256:
+            raise UserError(
+                f"{path}: the arrays have sha256 {head.sha256[:12]}; expected {sha256[:12]}, as it "
+                "was written; the file was altered, convert it again"
+            )
+        return head
 
     @classmethod
     def from_arrays(

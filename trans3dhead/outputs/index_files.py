@@ -15,16 +15,11 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from engines.errors import UserError, one_line
+from trans3dhead.head.pickles import unpickle
 from trans3dhead.head.surface import SUBSETS, VERTEX_COUNT
 
 LEFT_OUT = "cheeks.npy"
 """DAD-3DHeads leaves this part out when it counts 445 points."""
-_ARRAY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
-_ALLOWED = {("collections", "OrderedDict")} | {
-    (module, name)
-    for module in _ARRAY_MODULES
-    for name in ("ndarray", "dtype", "_reconstruct", "scalar")
-}
 
 
 def read_subsets(paths: Mapping[str, Path]) -> dict[str, NDArray[np.int32]]:
@@ -90,7 +85,7 @@ def _load(file: BinaryIO) -> Any:
     )
     _, _, dtype = read_header(file)
     if dtype.hasobject:
-        return _PlainUnpickler(file, encoding="latin1").load()
+        return unpickle(file)
     file.seek(0)
     return np.load(file, allow_pickle=False)
 
@@ -107,10 +102,3 @@ def _flat(value: Any) -> NDArray[np.int64]:
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"it holds {array.dtype} values")
     return array.ravel().astype(np.int64)
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not run")
-        return super().find_class(module, name)
