@@ -40,6 +40,9 @@ class Options(CommonOptions):
     """Train this long instead; learning rates follow the clock."""
     seed: int = 0
     """Weights, order and crops follow from it."""
+    backbone: Path | None = None
+    """torchvision's file of a ResNet trained on ImageNet, such as resnet50-11ad3fa6.pth, to start
+    the backbone from; fresh weights by default."""
     set: tuple[str, ...] = ()
     """Other settings of the preset's training, as NAME=VALUE: batch=64 precision=float16."""
     evaluations: int = 10
@@ -143,6 +146,19 @@ def _resolve(options: Options) -> "Preset":
     training = replace(changed(chosen.training, options.set), seed=options.seed)
     if options.samples is not None or options.minutes is not None:
         training = replace(training, samples=options.samples, minutes=options.minutes)
+    if options.backbone is not None:
+        from engines.files import sha256_of
+
+        if not options.backbone.is_file():
+            raise UserError(
+                f"--backbone {options.backbone} is no file; expected torchvision's, such as "
+                "resnet50-11ad3fa6.pth; check the path"
+            )
+        training = replace(
+            training,
+            backbone_file=str(options.backbone),
+            backbone_sha256=sha256_of(options.backbone),
+        )
     return replace(chosen, training=training)
 
 

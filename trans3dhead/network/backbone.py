@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from engines.errors import UserError
 from trans3dhead.network.config import BackboneConfig
+from trans3dhead.network.fitting import misfits
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -129,11 +130,17 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
+CLASSIFIER = "fc."
+"""How the names of torchvision's last layer begin; it is left out."""
+COUNTER = ".num_batches_tracked"
+
+
 def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
     """Load a torchvision ResNet file (a state_dict) into the backbone; `fc.*` is left out.
 
     Raises:
-        UserError: the file is missing, is no state_dict, or is another network's.
+        UserError: the file is missing, is no state_dict, or is another network's: everything that
+            is missing, unknown or misshapen is named.
     """
     wish = "expected a torchvision state_dict such as resnet50-*.pth"
     try:
@@ -144,12 +151,14 @@ def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
         raise UserError(f"{path} cannot be read; {wish}; fetch the file again") from error
     if not isinstance(state, dict):
         raise UserError(f"{path} holds a {type(state).__name__}; {wish}; give another file")
-    kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    try:
-        backbone.load_state_dict(kept)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+    given = {name: value for name, value in state.items() if not name.startswith(CLASSIFIER)}
+    known = backbone.state_dict()
+    # files of before PyTorch 0.4.1 lack BatchNorm's counters, which nothing here reads
+    counters = {name: known[name] for name in known if name.endswith(COUNTER)}
+    faults = misfits(known, counters | given)
+    if faults:
         raise UserError(
-            f"{path} does not fit the backbone ({reason}); {wish} of the same depths; "
+            f"{path} does not fit the backbone: {'; '.join(faults)}; {wish} of the same depths; "
             "give that file or change the backbone's configuration"
-        ) from error
+        )
+    backbone.load_state_dict(counters | given)

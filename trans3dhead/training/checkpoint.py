@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from engines.files import write_whole
 from engines.records import from_value, to_json
 from trans3dhead.head.model import HeadModel
 from trans3dhead.network.config import BackboneConfig, NetworkConfig
+from trans3dhead.network.fitting import misfits
 from trans3dhead.network.model import Trans3DHead, build_network
 from trans3dhead.presets import Preset
 from trans3dhead.training.config import TrainingConfig
@@ -25,8 +25,6 @@ SCHEMA = 1
 """Raised when a field changes its meaning."""
 METADATA_KEY = "trans3dhead"
 """Where the JSON stands in the file's header."""
-LISTED = 6
-"""Names of tensors that an error lists in full; the rest are counted."""
 
 
 class OtherVersionWarning(UserWarning):
@@ -111,7 +109,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     record, tensors = _read(path)
     network = build_network(record.preset.network)
-    _check_fit(path, network.state_dict(), tensors)
+    faults = misfits(network.state_dict(), tensors)
+    if faults:
+        raise UserError(
+            f"{path} does not fit its configuration: {'; '.join(faults)}; expected the weights of "
+            "one network; train or convert it anew"
+        )
     network.load_state_dict(tensors)
     return Checkpoint(path=path, network=network.eval(), **vars(record))
 
@@ -182,33 +185,3 @@ def _tolerate_training(path: Path, value: dict[str, Any]) -> None:
             OtherVersionWarning,
             stacklevel=2,
         )
-
-
-def _check_fit(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Refuse weights whose names, shapes or types are not the network's, naming them all."""
-    faults = []
-    if missing := sorted(wanted.keys() - found.keys()):
-        faults.append(f"missing {_listing(missing)}")
-    if extra := sorted(found.keys() - wanted.keys()):
-        faults.append(f"unknown {_listing(extra)}")
-    misfits = [
-        f"{name} ({_shape(found[name])}, expected {_shape(wanted[name])})"
-        for name in sorted(wanted.keys() & found.keys())
-        if found[name].shape != wanted[name].shape or found[name].dtype != wanted[name].dtype
-    ]
-    if misfits:
-        faults.append(f"misshapen {_listing(misfits)}")
-    if faults:
-        raise UserError(
-            f"{path} does not fit its configuration: {'; '.join(faults)}; expected the weights of "
-            "one network; train or convert it anew"
-        )
-
-
-def _listing(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
-
-
-def _shape(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

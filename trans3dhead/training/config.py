@@ -36,6 +36,11 @@ class TrainingConfig:
     """Of the step schedule: what the rates are multiplied by."""
     warmup_steps: int = 500
     """Steps over which the rates rise from near zero."""
+    backbone_file: str | None = None
+    """torchvision's ResNet file whose weights the backbone starts from; fresh weights where None.
+    """
+    backbone_sha256: str | None = None
+    """Of that file."""
     shortcuts_first: bool = False
     """Whether each bottleneck of the backbone starts as its shortcut alone: from fresh weights,
     fifty layers then learn sooner."""

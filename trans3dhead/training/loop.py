@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engines.errors import UserError
+from engines.files import sha256_of
 from trans3dhead.head.layout import layout_of
 from trans3dhead.head.model import HeadModel
 from trans3dhead.head.torch_model import TorchHead
+from trans3dhead.network.backbone import ResNet, load_imagenet_weights
 from trans3dhead.network.model import Trans3DHead, build_network
 from trans3dhead.presets import Preset
 from trans3dhead.training.average import MovingAverage
 from trans3dhead.training.average_face import average_face
 from trans3dhead.training.checkpoint import HeadRecord
+from trans3dhead.training.config import TrainingConfig
 from trans3dhead.training.labels import SHAPE_SUBSET, LabelledHeads
 from trans3dhead.training.losses import Losses, MultiTaskLoss, Truth, loss_weights
 from trans3dhead.training.optimiser import Update
@@ -72,7 +76,7 @@ class Training:
         world: the processes that share each batch, and where they compute.
 
     Raises:
-        UserError: the batch cannot be shared equally.
+        UserError: the batch cannot be shared equally, or the backbone's file does not fit.
     """
 
     def __init__(
@@ -86,8 +90,7 @@ class Training:
             )
         torch.manual_seed(config.seed)
         network = build_network(preset.network, torch.from_numpy(average_face(heads, size)))
-        if config.shortcuts_first:
-            network.backbone.start_as_shortcuts()
+        _start_backbone(network.backbone, config)
         if world.size > 1 and torch.device(world.device).type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.preset = preset
@@ -249,6 +252,22 @@ class Training:
         restore_optimiser(self._update.optimiser, self.network, state.part("optimiser"))
         self._update.scaler.load_state_dict(state.record.scaler)
         self.step, self.budget.spent = state.record.step, state.record.seconds
+
+
+def _start_backbone(backbone: ResNet, config: TrainingConfig) -> None:
+    """Give the backbone the weights that its training starts from."""
+    if config.backbone_file is None:
+        if config.shortcuts_first:
+            backbone.start_as_shortcuts()
+        return
+    path = Path(config.backbone_file)
+    load_imagenet_weights(backbone, path)
+    found = sha256_of(path)
+    if found != config.backbone_sha256:
+        raise UserError(
+            f"{path} has sha256 {found[:12]}; expected {str(config.backbone_sha256)[:12]}, as the "
+            "training began with; give that file"
+        )
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

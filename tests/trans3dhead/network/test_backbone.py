@@ -105,6 +105,20 @@ def test_files_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         load_imagenet_weights(backbone, path)
 
 
+def test_all_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "resnet.pth"
+    state = foreign_file(path)
+    del state["conv1.weight"]
+    state["bn1.weight"] = torch.zeros(3)
+    torch.save(state | {"classifier.weight": torch.zeros(2)}, path)
+    with pytest.raises(UserError) as told:
+        load_imagenet_weights(ResNet(SMALL), path)
+    assert "missing conv1.weight; unknown classifier.weight; misshapen bn1.weight" in str(
+        told.value
+    )
+    assert "float32 [3], expected float32 [4]" in str(told.value)
+
+
 def test_bottlenecks_can_start_as_their_shortcuts() -> None:
     backbone = ResNet(BackboneConfig(depths=(2,), width=4)).eval()
     image = torch.rand(1, 3, 32, 32)
