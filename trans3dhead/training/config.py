@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from engines.errors import UserError
@@ -10,6 +10,28 @@ from engines.records import from_value
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["step", "cosine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How training crops are made harder; off, as DAD-3DHeads' own training has it (SPEC 5)."""
+
+    rotate: float = 0.0
+    """Largest turn in the plane, degrees to either side; landmarks, mesh and pose follow."""
+    recolour: float = 0.0
+    """Share of the crops whose colours change; of those some are blurred, noisy or compressed."""
+    occlude: float = 0.0
+    """Share of the crops that a patch covers in part."""
+
+    def __post_init__(self) -> None:
+        wanted = {"rotate": (180.0, "degrees"), "recolour": (1.0, ""), "occlude": (1.0, "")}
+        for name, (most, unit) in wanted.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise UserError(
+                    f"augmentation.{name} is {getattr(self, name)!r}; expected 0 to {most:g} "
+                    f"{unit}".rstrip()
+                    + "; change that field"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +71,8 @@ class TrainingConfig:
     sixteenth of the arithmetic, where an hour must do for weeks. Labels stay as they are."""
     half_until: float = 0.0
     """Likewise up to which it sees them at half their size."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What besides random boxes makes the crops harder."""
     clip_norm: float = 1.0
     """Longest gradient, as the norm over all parameters; a longer one is scaled down to it."""
     landmark_weight: float = 300.0

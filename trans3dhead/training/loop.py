@@ -135,7 +135,7 @@ class Training:
             start=self.step,
             part=(world.rank, world.size),
         )
-        samples = CropSamples(self.heads, size, config.seed)
+        samples = CropSamples(self.heads, size, config.seed, config.augmentation)
         first, before = self.step, self.budget.elapsed()
         for batch in training_batches(samples, order, workers=workers):
             share = self._share()

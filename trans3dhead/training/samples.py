@@ -20,15 +20,19 @@ from trans3dhead.data.crop import (
     presence,
     random_offsets,
 )
+from trans3dhead.head.rotation import euler_degrees
 from trans3dhead.network.config import IMAGE_MEAN, IMAGE_STD
+from trans3dhead.training.augmentation import change_colours, draw_turn
+from trans3dhead.training.config import Augmentation
 from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.losses import Truth
 
 Key = tuple[int, int]
 """(epoch, item): which crop of which item."""
-CROPS, ORDER, STEPS = 0, 1, 2
-"""Streams of random numbers, so that an epoch's order, its crops and the numbers drawn within a
-step have nothing in common."""
+CROPS, ORDER, STEPS, CHANGES = 0, 1, 2, 3
+"""Streams of random numbers, so that an epoch's order, its crops, what is done to them and the
+numbers drawn within a step have nothing in common."""
+AS_IT_IS = Augmentation()
 
 
 class Sample(NamedTuple):
@@ -48,12 +52,20 @@ class CropSamples(Dataset[Sample]):
         heads: images and labels.
         size: S.
         seed: of the crops' offsets; None for the fixed 10 % of evaluation.
+        changes: what else is done to the crops, where there is a seed.
     """
 
-    def __init__(self, heads: LabelledHeads, size: int, seed: int | None) -> None:
+    def __init__(
+        self,
+        heads: LabelledHeads,
+        size: int,
+        seed: int | None,
+        changes: Augmentation = AS_IT_IS,
+    ) -> None:
         self.heads = heads
         self.size = size
         self.seed = seed
+        self.changes = changes
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -61,20 +73,31 @@ class CropSamples(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         """The crop of an item in an epoch."""
         epoch, item = key
-        offsets = EVALUATION_OFFSETS
+        offsets, changed, turn = EVALUATION_OFFSETS, None, None
         if self.seed is not None:
             offsets = random_offsets(np.random.default_rng((self.seed, CROPS, epoch, item)))
+            changed = np.random.default_rng((self.seed, CHANGES, epoch, item))
+            turn = draw_turn(self.changes, self.size, changed)
         heads, size = self.heads, self.size
         image = heads.image(item)
         box = crop_box(heads.dataset.items[item].bbox, image.shape[:2], offsets)
         crop, transform = crop_image(image, box, size)
-        landmarks = heads.landmarks[item]
+        landmarks = transform.to_crop(heads.landmarks[item])
+        projected = transform.to_crop(heads.projected[item])
+        present, euler = presence(heads.landmarks[item], box), heads.euler[item]
+        if turn is not None:
+            crop = turn.image(crop)
+            landmarks, projected = turn.points(landmarks), turn.points(projected)
+            present &= presence(landmarks, (0, 0, size, size))
+            euler = np.float32(euler_degrees(turn.rotation(heads.rotation[item])))
+        if changed is not None:
+            crop = change_colours(crop, self.changes, changed)
         truth = Truth(
-            landmarks=torch.from_numpy(np.float32(transform.to_crop(landmarks) / size)),
-            presence=torch.from_numpy(presence(landmarks, box)),
+            landmarks=torch.from_numpy(np.float32(landmarks / size)),
+            presence=torch.from_numpy(present),
             vertices=torch.from_numpy(heads.vertices[item]),
-            projected=torch.from_numpy(np.float32(transform.to_crop(heads.projected[item]))),
-            euler=torch.from_numpy(heads.euler[item]),
+            projected=torch.from_numpy(np.float32(projected)),
+            euler=torch.from_numpy(euler),
         )
         return Sample(crop, truth, item)
 
