@@ -41,6 +41,7 @@ COMMANDS = {
     "bench serve": Command("bench_serve", "latency of a service against its load"),
     "bench video": Command("bench_video", "how fast and how steady is predicting in video?"),
     "bench graph": Command("bench_graph", "what the deployed graph gains over a plain export"),
+    "bench loader": Command("bench_loader", "how fast training crops are made"),
     "bench sweep": Command("bench_sweep", "does verify see a damaged weight?"),
     "bench honest": Command("bench_honest", "does verify fail an honest engine?"),
     "flame convert": Command("flame_convert", "FLAME's licensed pickle -> a head model without"),

@@ -1,5 +1,6 @@
 """Reading an image file: always RGB, always whole."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.errors import UserError, one_line
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _WHOLE_PNG = b"IEND\xaeB`\x82"  # the last chunk of a PNG, with its checksum
 _END_OF_JPEG = b"\xff\xd9"
 _JPEG_SCAN = b"\xff\xda"
@@ -44,6 +46,26 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
             f"{path} is not an image OpenCV can read; expected PNG, JPEG or the like; convert it"
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) of an image as `read_rgb` gives it: of a PNG from its header, else by decoding it.
+
+    Raises:
+        UserError: as `read_rgb`; the pixels of a PNG are not looked at.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise UserError(
+            f"cannot read image {path} ({error.strerror}); expected an image file; check the path"
+        ) from error
+    if head[:8] == _PNG and head[12:16] == b"IHDR":
+        width, height = struct.unpack(">II", head[16:24])
+        return height, width
+    height, width = read_rgb(path).shape[:2]
+    return height, width
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -3,22 +3,21 @@
 n items, H vertices of the "head" subset. No torch here.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
-from trans3dhead.data.camera import project_to_image, true_rotation
-from trans3dhead.data.dad3dheads import HeadDataset, landmark_labels
+from trans3dhead.data.dad3dheads import HeadDataset
 from trans3dhead.head.model import HeadModel
 from trans3dhead.head.rotation import euler_degrees
+from trans3dhead.training.label_cache import cached_arrays
 
-SHAPE_SUBSET = "head"
-"""The vertices that the losses compare (SPEC 4): flame_indices/head.npy, 3,457 of them."""
 IMAGE_MEMORY = 3 * 2**30
 """Bytes of decoded images that are kept, so that small sets are decoded once."""
+CHANNELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class LabelledHeads:
     """What training needs of every item. Pixels are those of the full image."""
 
     dataset: HeadDataset
-    images: list[NDArray[np.uint8] | None]
+    images: Sequence[NDArray[np.uint8] | None]
     """Decoded images [H, W, 3] RGB, as far as `IMAGE_MEMORY` reaches."""
     image_hw: NDArray[np.int64]
     """[n, 2] height and width."""
@@ -54,40 +53,27 @@ class LabelledHeads:
         return self.dataset.image(index) if kept is None else kept
 
 
-def read_labels(dataset: HeadDataset, head: HeadModel) -> LabelledHeads:
-    """Read every annotation of a split, and the images while there is room.
+def read_labels(
+    dataset: HeadDataset, head: HeadModel, *, image_memory: int = IMAGE_MEMORY
+) -> LabelledHeads:
+    """Every annotation of a split, from its cache if it has one, and images while there is room.
+
+    Args:
+        dataset: a split with annotations.
+        head: the head model that they belong to.
+        image_memory: bytes of decoded images to keep.
 
     Raises:
-        UserError: an image or annotation is missing or broken.
+        UserError: an annotation is missing or broken, or an image that is kept.
     """
-    subset = head.subsets[SHAPE_SUBSET]
-    count = len(dataset)
-    images: list[NDArray[np.uint8] | None] = []
-    image_hw = np.empty((count, 2), np.int64)
-    landmarks = np.empty((count, 68, 2), np.float64)
-    vertices = np.empty((count, len(subset), 3), np.float32)
-    projected = np.empty((count, len(subset), 2), np.float32)
-    rotation = np.empty((count, 3, 3), np.float64)
-    room = IMAGE_MEMORY
-    for index in track(
-        range(count), f"reading {dataset.split}", console=Console(stderr=True), transient=True
-    ):
-        image, annotation = dataset.image(index), dataset.annotation(index)
-        room -= image.nbytes
-        images.append(image if room >= 0 else None)
-        image_hw[index] = image.shape[:2]
-        height, camera = image.shape[0], (annotation.model_view, annotation.projection)
-        landmarks[index] = landmark_labels(annotation, head, height)
-        vertices[index] = annotation.vertices[subset]
-        projected[index] = project_to_image(vertices[index], *camera, height)
-        rotation[index] = true_rotation(annotation.model_view)
+    arrays = cached_arrays(dataset, head)
+    sizes = CHANNELS * np.cumsum(arrays["image_hw"].prod(axis=1))
+    kept = int(np.searchsorted(sizes, image_memory, side="right"))
+    with ThreadPoolExecutor() as pool:  # decoding lets go of Python's lock
+        images = list(pool.map(dataset.image, range(kept)))
     return LabelledHeads(
         dataset=dataset,
-        images=images,
-        image_hw=image_hw,
-        landmarks=landmarks,
-        vertices=vertices,
-        projected=projected,
-        rotation=rotation,
-        euler=euler_degrees(rotation).astype(np.float32),
+        images=[*images, *[None] * (len(dataset) - kept)],
+        euler=euler_degrees(arrays["rotation"]).astype(np.float32),
+        **arrays,
     )

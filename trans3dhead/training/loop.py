@@ -20,7 +20,8 @@ from trans3dhead.training.average import MovingAverage
 from trans3dhead.training.average_face import average_face
 from trans3dhead.training.checkpoint import HeadRecord
 from trans3dhead.training.config import TrainingConfig
-from trans3dhead.training.labels import SHAPE_SUBSET, LabelledHeads
+from trans3dhead.training.label_cache import SHAPE_SUBSET
+from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.losses import Losses, MultiTaskLoss, Truth, loss_weights
 from trans3dhead.training.optimiser import Update
 from trans3dhead.training.samples import (

@@ -47,9 +47,10 @@ def train_folder(
         UserError: `out` holds a checkpoint, or an unfinished training that is not to be resumed;
             the data is missing or broken; or the loss stopped being finite.
     """
-    heads, unseen = (
-        read_labels(HeadDataset(data, split), head) for split in (TRAIN_SPLIT, VALIDATION_SPLIT)
-    )
+    with world.leader_first():  # it writes the labels' cache, which the others read
+        heads, unseen = (
+            read_labels(HeadDataset(data, split), head) for split in (TRAIN_SPLIT, VALIDATION_SPLIT)
+        )
     return train_labelled(
         preset,
         head=head,

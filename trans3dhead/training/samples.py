@@ -95,7 +95,9 @@ class CropSamples(Dataset[Sample]):
         truth = Truth(
             landmarks=torch.from_numpy(np.float32(landmarks / size)),
             presence=torch.from_numpy(present),
-            vertices=torch.from_numpy(heads.vertices[item]),
+            vertices=torch.from_numpy(
+                np.array(heads.vertices[item])
+            ),  # a copy: it lies on the disk
             projected=torch.from_numpy(np.float32(projected)),
             euler=torch.from_numpy(euler),
         )

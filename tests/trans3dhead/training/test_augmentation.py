@@ -12,7 +12,8 @@ from trans3dhead.head.rotation import FRONTAL, euler_degrees, wrap_degrees
 from trans3dhead.presets import Preset
 from trans3dhead.training.augmentation import Turn, change_colours
 from trans3dhead.training.config import Augmentation, TrainingConfig, changed
-from trans3dhead.training.labels import SHAPE_SUBSET, LabelledHeads
+from trans3dhead.training.label_cache import SHAPE_SUBSET
+from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.loop import Training
 from trans3dhead.training.samples import CropSamples, EpochOrder, training_batches
 

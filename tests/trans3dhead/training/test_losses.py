@@ -14,7 +14,7 @@ from trans3dhead.head.rotation import euler_degrees as numpy_euler_degrees
 from trans3dhead.head.rotation import rotation_from_euler, rotation_from_six_d
 from trans3dhead.head.torch_model import TorchHead
 from trans3dhead.training.config import TrainingConfig
-from trans3dhead.training.labels import SHAPE_SUBSET
+from trans3dhead.training.label_cache import SHAPE_SUBSET
 from trans3dhead.training.losses import (
     MultiTaskLoss,
     Truth,

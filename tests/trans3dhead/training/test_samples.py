@@ -9,7 +9,8 @@ from trans3dhead.data.crop import crop_box, crop_image
 from trans3dhead.head.builtin import builtin_head
 from trans3dhead.network.config import IMAGE_MEAN, IMAGE_STD
 from trans3dhead.training.average_face import average_face
-from trans3dhead.training.labels import SHAPE_SUBSET, LabelledHeads
+from trans3dhead.training.label_cache import SHAPE_SUBSET
+from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.samples import (
     CropSamples,
     EpochOrder,
