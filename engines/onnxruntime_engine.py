@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError, one_line
+from engines.layer_times import LayerProfile
 from engines.machine import this_machine
 from engines.manifest import Manifest
 from engines.onnxruntime_cuda import CudaSession
+from engines.onnxruntime_profile import profile_session
 from engines.onnxruntime_session import (
     ProviderOptions,
     check_placement,
@@ -147,6 +149,33 @@ class OnnxRuntime(Runtime):
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
         require_provider(manifest.provider, this_machine())
         return OnnxRuntimeEngine(bundle, manifest, path, threads)
+
+    def profile(
+        self,
+        bundle: Bundle,
+        manifest: Manifest,
+        path: Path,
+        inputs: Mapping[str, Array],
+        *,
+        seconds: float,
+        threads: int | None,
+    ) -> LayerProfile:
+        require_provider(manifest.provider, this_machine())
+        if manifest.provider == "tensorrt":
+            raise UserError(
+                "provider tensorrt came; ONNX Runtime sees its network as one node; expected the "
+                "CPU or CUDA provider; build with `--runtime tensorrt`, which has layers to show"
+            )
+        cuda = cuda_options(bundle.contract, bundle.contract.recipes[manifest.recipe])
+        return profile_session(
+            lambda record: create_session(
+                path, manifest.provider, threads, cuda=cuda, profile=record
+            ),
+            inputs,
+            bundle.contract,
+            seconds=seconds,
+            on_gpu=manifest.provider != "cpu",
+        )
 
 
 class OnnxRuntimeEngine(Engine):

@@ -245,20 +245,19 @@ def foreign_products(events: Iterable[Event], wanted: str) -> list[str]:
         arguments = event.get("args", {})
         used, operator = arguments.get("provider"), arguments.get("op_name", "")
         if used not in (None, wanted) and any(mark in operator for mark in PRODUCT_MARKS):
-            foreign[_node_name(event)] = used
+            foreign[node_name(event["name"])] = used
     return [f"{name} on {used}" for name, used in foreign.items()]
 
 
 def int8_products(events: Iterable[Event]) -> set[str]:
     """Names of the graph's products that ran as products of integers, from a session's profile."""
     return {
-        _node_name(event)
+        node_name(event["name"])
         for event in events
         if INT8_OPERATOR.match(event.get("args", {}).get("op_name", ""))
     }
 
 
-def _node_name(event: Event) -> str:
-    """The graph's node; one whose layout was changed has "_token_" and a number behind its name."""
-    name: str = event["name"].rpartition("_kernel")[0]
-    return re.sub(r"_token_\d+$", "", name)
+def node_name(event: str) -> str:
+    """The graph's node, of an event's name; one whose layout was changed has a tail behind it."""
+    return re.sub(r"(_nchwc|_token_\d+)$", "", event.rpartition("_kernel")[0])

@@ -18,8 +18,10 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError, one_line
+from engines.layer_times import LayerProfile
 from engines.machine import this_machine
 from engines.manifest import Manifest
+from engines.openvino_profile import original_names, profile_compiled
 from engines.options import BuildOptions
 from engines.precision import DEQUANTIZE, Effective, check_promise, onnx_products
 from engines.runtime import Array, BuildOrder, BuiltFile, Engine, Progress, Runtime
@@ -114,6 +116,20 @@ class OpenVino(Runtime):
 
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
         return OpenVinoEngine(bundle, manifest, path, threads)
+
+    def profile(
+        self,
+        bundle: Bundle,
+        manifest: Manifest,
+        path: Path,
+        inputs: Mapping[str, Array],
+        *,
+        seconds: float,
+        threads: int | None,
+    ) -> LayerProfile:
+        """By one request, whatever the mode: what several do at once would be told twice."""
+        compiled = _compile(path, manifest.settings, cache=None, threads=threads, counting=True)
+        return profile_compiled(compiled, inputs, seconds=seconds)
 
 
 class OpenVinoEngine(Engine):
@@ -238,11 +254,8 @@ def read_effective(compiled: Any, model: "onnx.ModelProto", order: BuildOrder) -
 def _layer_precisions(compiled: Any) -> Iterator[tuple[str, str]]:
     """Names of the graph's nodes with the precision of the layer that each became part of."""
     for layer in compiled.get_runtime_model().get_ordered_ops():
-        facts = layer.get_rt_info()
-        if "originalLayersNames" in facts:
-            precision = facts["runtimePrecision"].astype(str)
-            for name in facts["originalLayersNames"].astype(str).split(","):
-                yield name, precision
+        for name in original_names(layer):
+            yield name, layer.get_rt_info()["runtimePrecision"].astype(str)
 
 
 def _compile(
@@ -252,9 +265,17 @@ def _compile(
     cache: Path | None,
     threads: int | None,
     weightless: bool = False,
+    counting: bool = False,
 ) -> Any:
-    """The compiled model, from its cache where there is one; hint and threads are as asked."""
+    """The compiled model, from its cache where there is one; hint and threads are as asked.
+
+    Args:
+        weightless: its export shall leave the weights out.
+        counting: it shall measure its layers.
+    """
     config = _config(settings, threads)
+    if counting:
+        config["PERF_COUNT"] = True
     core = _import().Core()
     if cache is not None:
         weights = {"ENABLE_WEIGHTLESS": True, "WEIGHTS_PATH": str(path.with_name(WEIGHTS_FILE))}

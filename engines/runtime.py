@@ -18,6 +18,7 @@ from engines.bundle import CONTRACT_FILE, ENGINES_FOLDER, Bundle
 from engines.contract import Contract, RecipeEntry
 from engines.errors import ContractError, UserError
 from engines.files import remove_leftovers, sha256_of
+from engines.layer_times import LayerProfile
 from engines.machine import Machine, this_machine
 from engines.manifest import BatchProfile, Manifest, hash_files, read_manifest
 from engines.options import BuildOptions
@@ -231,6 +232,22 @@ class Runtime(ABC):
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
         """Load the engine's file, whose manifest was already compared."""
 
+    @abstractmethod
+    def profile(
+        self,
+        bundle: Bundle,
+        manifest: Manifest,
+        path: Path,
+        inputs: Mapping[str, Array],
+        *,
+        seconds: float,
+        threads: int | None,
+    ) -> LayerProfile:
+        """As `open`, then run it for so many seconds and tell what each layer took.
+
+        The inputs were already checked. A UserError where nothing can be told.
+        """
+
 
 def find_runtime(name: str) -> Runtime:
     """The runtime of that name."""
@@ -255,6 +272,30 @@ def open_engine(folder: Path, threads: int | None = None) -> Engine:
     """
     if threads is not None and threads < 1:
         raise UserError(f"threads {threads} came; expected at least 1")
+    runtime, bundle, manifest, path = _fitting(folder)
+    return runtime.open(bundle, manifest, path, threads)
+
+
+def profile_engine(
+    folder: Path, inputs: Mapping[str, Array], *, seconds: float, threads: int | None = None
+) -> LayerProfile:
+    """What each layer of an engine takes: its folder is opened once more, and run recorded.
+
+    Args:
+        folder, threads: as in `open_engine`.
+        inputs: of a call, as in `Engine.infer`; an opened engine has answered them before.
+        seconds: of counted calls.
+
+    Raises:
+        UserError: as in `open_engine`, or the runtime tells nothing of its layers.
+    """
+    runtime, bundle, manifest, path = _fitting(folder)
+    whole = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+    return runtime.profile(bundle, manifest, path, whole, seconds=seconds, threads=threads)
+
+
+def _fitting(folder: Path) -> tuple[Runtime, Bundle, Manifest, Path]:
+    """Whose manifest fits bundle, runtime, machine and file: with the file's path."""
     folder = Path(folder).absolute()
     if not folder.exists():  # a build killed while it swapped folders left it aside
         remove_leftovers(folder)
@@ -265,7 +306,7 @@ def open_engine(folder: Path, threads: int | None = None) -> Engine:
     if differing:
         command = manifest.build_command(bundle.folder)
         raise ContractError(f"engine {folder}: {'; '.join(differing)}; rebuild: `{command}`")
-    return runtime.open(bundle, manifest, folder / manifest.file, threads)
+    return runtime, bundle, manifest, folder / manifest.file
 
 
 def bundle_of(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from engines.device import Device, device_package, open_device
 from engines.device_array import DeviceArray, borrow
 from engines.device_graphs import graphs_installed
 from engines.errors import BuildError, UserError
+from engines.layer_times import LayerProfile
 from engines.machine import Machine, this_machine
 from engines.manifest import Manifest
 from engines.options import BuildOptions
@@ -38,7 +39,7 @@ from engines.tensorrt_flavours import (
     import_flavour,
 )
 from engines.tensorrt_layers import LAYERS_FILE
-from engines.tensorrt_plan import Plan
+from engines.tensorrt_plan import NoteLayer, Plan
 from engines.tensorrt_runner import PlanRunner
 from engines.timing_cache import timing_cache_path
 
@@ -147,6 +148,22 @@ class TensorRT(Runtime):
                 plan.close()
                 raise
 
+    def profile(
+        self,
+        bundle: Bundle,
+        manifest: Manifest,
+        path: Path,
+        inputs: Mapping[str, Array],
+        *,
+        seconds: float,
+        threads: int | None,
+    ) -> LayerProfile:
+        from engines.tensorrt_profile import profile_plan
+
+        with self.open(bundle, manifest, path, threads) as engine:
+            assert isinstance(engine, TensorRTEngine)
+            return profile_plan(engine, inputs, folder=path.parent, seconds=seconds)
+
     def _loads_on(self, machine: Machine) -> bool:
         """Whether a plan can be loaded here."""
         try:
@@ -193,6 +210,10 @@ class TensorRTEngine(Engine):
     def gpu_milliseconds(self) -> float | None:
         """As `Engine.gpu_milliseconds`; None before the first call."""
         return self._runner.milliseconds
+
+    def time_layers(self, note: NoteLayer) -> None:
+        """Tell what each layer takes, of batches that were not run before."""
+        self._runner.note = note
 
     def infer_device(self, inputs: Mapping[str, Any]) -> dict[str, DeviceArray]:
         """Run the network on arrays that lie on the GPU; nothing is copied.

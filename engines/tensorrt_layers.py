@@ -40,13 +40,18 @@ def plan_shares(products: Iterable[Product], layers: Iterable[Any]) -> PlanShare
     kinds: dict[str, str] = {}
     for layer in layers:
         if isinstance(layer, Mapping):
-            for name in re.findall(r"\[ONNX Layer: (.*?)\]", str(layer.get("Metadata", ""))):
+            for name in onnx_names(layer):
                 kinds[name] = max(kinds.get(name, "untold"), _kind(layer), key=_KINDS.index)
     flops = dict.fromkeys(_KINDS, 0)
     for product in products:
         flops[kinds.get(product.name, "untold")] += product.flops
     total = max(1, math.fsum(flops.values()))
     return PlanShares(**{kind: count / total for kind, count in flops.items()})
+
+
+def onnx_names(layer: Mapping[str, Any]) -> list[str]:
+    """The graph's nodes that a layer of the inspector's stands for."""
+    return re.findall(r"\[ONNX Layer: (.*?)\]", str(layer.get("Metadata", "")))
 
 
 def check_plan(shares: PlanShares, promised: float) -> None:

@@ -4,6 +4,7 @@ B: batch. Works with `tensorrt` and `tensorrt_rtx` alike; the module is passed i
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ def process_log(trt: Any) -> Any:
             return " | ".join(lines) or "nothing"
 
     return Log()
+
+
+NoteLayer = Callable[[str, float], None]
+"""Told a layer's name and the milliseconds it took."""
+
+
+def _make_profiler(trt: Any, note: NoteLayer) -> Any:
+    class Profiler(trt.IProfiler):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProfiler.__init__(self)
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            note(layer_name, ms)
+
+    return Profiler()
 
 
 class Plan:
@@ -168,6 +184,10 @@ class Plan:
     def enqueue(self, context: Any, stream: int) -> None:
         """Put the network on a stream."""
         self._accept(context.execute_async_v3(stream), "the run")
+
+    def time_layers(self, context: Any, note: NoteLayer) -> None:
+        """Have a context tell what each layer of a run took; a run then waits for the GPU."""
+        context.profiler = _make_profiler(self.trt, note)
 
     def close(self) -> None:
         """Free the weights; only where no context was made."""

@@ -18,7 +18,7 @@ from engines.device_buffers import Buffers
 from engines.device_graphs import Graph
 from engines.manifest import BatchProfile
 from engines.steps import COPY_IN, INFERENCE, Mark
-from engines.tensorrt_plan import Plan
+from engines.tensorrt_plan import NoteLayer, Plan
 
 KEPT_SHAPES = 32
 """Batch sizes whose context and graph are kept; the one unused for longest gives way."""
@@ -53,6 +53,8 @@ class PlanRunner:
             graphs: capture a CUDA graph for each batch, at its second run.
         """
         self.graphs = graphs
+        self.note: NoteLayer | None = None
+        """Told what each layer takes, by the contexts that are made while it is set."""
         self.milliseconds: float | None = None
         self.plan = plan
         self._device, self._contract, self._profiles = device, contract, profiles
@@ -143,6 +145,8 @@ class PlanRunner:
             )
             for name, address in self._buffers.addresses().items():
                 self.plan.set_address(context, name, address)
+            if self.note is not None:
+                self.plan.time_layers(context, self.note)
             self._shapes[key] = Shape(context, foreign)
         self._shapes.move_to_end(key)
         return self._shapes[key]

@@ -94,7 +94,7 @@ def open_rows(
     )
     openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
     openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
-    names = [*_names(engines), *_names([path for path, _ in foreign])]
+    names = [*names_of(engines), *names_of([path for path, _ in foreign])]
     finishes: list[Finish | None] = [None] * len(names)
     if photo is not None:
         finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
@@ -297,7 +297,7 @@ def _torch_source(
     return Source(batches, row)
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def names_of(paths: Sequence[Path]) -> list[str]:
     """Names of engine folders or files; the whole path where two share one."""
     count = Counter(path.name for path in paths)
     return [path.name if count[path.name] == 1 else str(path) for path in paths]

@@ -76,8 +76,10 @@ class TorchNetwork:
         loaded = load_checkpoint(checkpoint)
         if threads is not None:
             torch.set_num_threads(threads)
-        config = loaded.preset.network
+        self.config = config = loaded.preset.network
         self.size = config.image_size
+        self.module = loaded.network
+        """The network itself, as it was trained."""
         self.threads = torch.get_num_threads()
         self._tf32 = precision == "tf32"
         network: Any = _InPrecision(loaded.network, DTYPES[precision]).to(device).eval()

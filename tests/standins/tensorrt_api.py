@@ -78,6 +78,11 @@ class Logger(ILogger):
         pass
 
 
+class IProfiler:
+    def report_layer_time(self, layer_name: str, ms: float) -> None:
+        raise NotImplementedError
+
+
 def nptype(trt_type: DataType) -> type:
     return {DataType.FLOAT: np.float32, DataType.UINT8: np.uint8}[trt_type]
 
@@ -185,6 +190,7 @@ class IExecutionContext:
         """Whether a plain run followed the last change of shape."""
         self._state = 0
         """Counts alterations; a graph holds for the state it was captured in."""
+        self.profiler: IProfiler | None = None
 
     def set_device_memory(self, memory: int, size: int) -> None:
         gpu().array(memory, size)
@@ -247,6 +253,10 @@ class IExecutionContext:
 
         gpu().put(stream_handle, work)
         self._flushed = True
+        if self.profiler is not None and stream.recorded is None:
+            gpu().synchronize(stream_handle)
+            for layer in self._engine._plan["layers"]:
+                self.profiler.report_layer_time(layer["Name"], layer["ms"])
         return True
 
     def _alter(self) -> None:

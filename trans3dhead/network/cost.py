@@ -54,23 +54,37 @@ def flops_per_image(config: NetworkConfig) -> int:
     return sum(cost_of(config).flops.values())
 
 
+def flops_by_module(config: NetworkConfig) -> dict[str, int]:
+    """Operations an image of each module itself, by its path; those of its children are theirs."""
+    with torch.device("meta"):
+        network = build_network(config).eval()
+    return _own_flops(network, config.image_size)
+
+
 def _flops(network: Trans3DHead, size: int) -> dict[str, int]:
+    modules = dict(network.named_modules())
+    flops: Counter[str] = Counter()
+    for path, own in _own_flops(network, size).items():
+        attention = isinstance(modules[path], Attention)
+        flops["attention products" if attention else _part(path)] += own
+    return dict(flops)
+
+
+def _own_flops(network: Trans3DHead, size: int) -> dict[str, int]:
     image = torch.empty(1, 3, size, size, device="meta")
     # Plain matrix products are what the counter knows everywhere; fused kernels it may skip.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         network(image)
     root = type(network).__name__
-    by_module = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-    flops: Counter[str] = Counter()
-    for name, module in network.named_modules():
-        own = by_module.get(f"{root}.{name}", 0)
-        if isinstance(module, Attention):
-            own -= sum(by_module[f"{root}.{name}.{child}"] for child, _ in module.named_children())
-            flops["attention products"] += own
-        elif not list(module.children()) and own:
-            flops[_part(name)] += own
-    assert sum(flops.values()) == counter.get_total_flops()
-    return dict(flops)
+    counted = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    own: dict[str, int] = {}
+    for path, _ in reversed(list(network.named_modules())):  # what a module holds comes behind it
+        name, within = (f"{root}.{path}", f"{path}.") if path else (root, "")
+        inner = sum(flops for inside, flops in own.items() if inside.startswith(within))
+        if left := counted.get(name, inner) - inner:  # a list of modules is never called
+            own[path] = left
+    assert sum(own.values()) == counter.get_total_flops()
+    return dict(reversed(own.items()))
 
 
 def _part(path: str) -> str:

@@ -1,0 +1,97 @@
+"""What `bench modules` shows: the time of each module, by our names."""
+
+from benchmarks.report import pieces
+from benchmarks.report.figures import COLORS, chart
+from benchmarks.report.page import page
+from benchmarks.report.pieces import Html, Section
+from benchmarks.report.tables import NOTHING, Column, Row, Table, milliseconds
+from benchmarks.throughput.modules import BETWEEN, FUSED, UNATTRIBUTED, ModulesReport, Profiled
+
+ROW_PIXELS = 16
+"""Of the chart, for each bar."""
+
+
+def module_table(one: Profiled) -> Table:
+    """Every module of one engine: milliseconds, share, share of the operations, rate."""
+    rows = [
+        Row(
+            cells=(
+                row.module,
+                milliseconds(row.milliseconds),
+                f"{row.share:.1%}",
+                f"{row.flops_share:.1%}" if row.flops else NOTHING,
+                f"{row.flops / row.milliseconds / 1e6:.0f}"
+                if row.flops and row.milliseconds
+                else NOTHING,
+                str(row.layers),
+            )
+        )
+        for row in one.rows
+    ]
+    slower = one.milliseconds / one.plain - 1
+    return Table(
+        title=f"{one.name} ({one.precision}), batch {one.batch}: {milliseconds(one.milliseconds)} "
+        f"ms a call over {one.calls} calls",
+        columns=(
+            Column(label="module", number=False),
+            Column(label="ms"),
+            Column(label="share"),
+            Column(label="share of FLOPs"),
+            Column(label="GFLOP/s"),
+            Column(label="layers"),
+        ),
+        rows=tuple(rows),
+        note=(
+            f"{one.attributed:.1%} of the layers' time has a module. {FUSED}: layers that compute "
+            f"products of several; {UNATTRIBUTED}: layers that stand for no node of the graph, "
+            f"such as changes of layout; {BETWEEN}: the rest of the call. A call that is not "
+            f"recorded took {milliseconds(one.plain)} ms (median): {slower:+.0%} by recording it, "
+            "and by what else the machine did."
+        ),
+    )
+
+
+def module_chart(report: ModulesReport) -> Html:
+    """Milliseconds of a call by module, engine beside engine."""
+    modules = list(dict.fromkeys(row.module for one in report.profiled for row in one.rows))
+    traces = []
+    for color, one in enumerate(report.profiled):
+        times = {row.module: row for row in one.rows}
+        shown = [module for module in modules if module in times]
+        traces.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": one.name,
+                "y": shown,
+                "x": [round(times[module].milliseconds, 4) for module in shown],
+                "customdata": [round(100 * times[module].share, 2) for module in shown],
+                "marker": {"color": color % COLORS},
+                "hovertemplate": f"{one.name}, %{{y}}: %{{x}} ms, %{{customdata}} % of the call"
+                "<extra></extra>",
+            }
+        )
+    layout = {
+        "barmode": "group",
+        "showlegend": True,
+        "yaxis": {"autorange": "reversed", "automargin": True},
+    }
+    height = 120 + ROW_PIXELS * len(modules) * (1 + len(report.profiled))
+    return chart(traces, title="Milliseconds of a call", x="ms", y="", height=height, layout=layout)
+
+
+def modules_page(report: ModulesReport) -> str:
+    """The report of `bench modules` as one HTML file."""
+    machine = report.machine.machine
+    tables = [pieces.table(module_table(one)) for one in report.profiled]
+    disturbed = [f"Disturbed: {report.watched.disturbed}."] if report.watched.disturbed else []
+    section = Section(
+        title="Where the time goes",
+        lead="By module, the same names on every runtime.",
+        body=[*disturbed, module_chart(report), *tables],
+    )
+    return page(
+        "Time by module",
+        [section],
+        subtitle=machine.gpu or f"{machine.cpu}, {report.machine.cores} cores",
+    )
