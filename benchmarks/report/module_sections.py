@@ -1,4 +1,4 @@
-"""What `bench modules` shows: the time of each module, by our names."""
+"""What `bench modules` shows: the time of each part of the network, by our names."""
 
 from benchmarks.report import pieces
 from benchmarks.report.figures import COLORS, chart
@@ -12,11 +12,11 @@ ROW_PIXELS = 16
 
 
 def module_table(one: Profiled) -> Table:
-    """Every module of one engine: milliseconds, share, share of the operations, rate."""
+    """Every part of the network in one engine: milliseconds, shares, rate."""
     rows = [
         Row(
             cells=(
-                row.module,
+                row.part,
                 milliseconds(row.milliseconds),
                 f"{row.share:.1%}",
                 f"{row.flops_share:.1%}" if row.flops else NOTHING,
@@ -33,7 +33,7 @@ def module_table(one: Profiled) -> Table:
         title=f"{one.name} ({one.precision}), batch {one.batch}: {milliseconds(one.milliseconds)} "
         f"ms a call over {one.calls} calls",
         columns=(
-            Column(label="module", number=False),
+            Column(label="part", number=False),
             Column(label="ms"),
             Column(label="share"),
             Column(label="share of FLOPs"),
@@ -42,7 +42,7 @@ def module_table(one: Profiled) -> Table:
         ),
         rows=tuple(rows),
         note=(
-            f"{one.attributed:.1%} of the layers' time has a module. {FUSED}: layers that compute "
+            f"{one.attributed:.1%} of the layers' time has a part. {FUSED}: layers that compute "
             f"products of several; {UNATTRIBUTED}: layers that stand for no node of the graph, "
             f"such as changes of layout; {BETWEEN}: the rest of the call. A call that is not "
             f"recorded took {milliseconds(one.plain)} ms (median): {slower:+.0%} by recording it, "
@@ -52,20 +52,20 @@ def module_table(one: Profiled) -> Table:
 
 
 def module_chart(report: ModulesReport) -> Html:
-    """Milliseconds of a call by module, engine beside engine."""
-    modules = list(dict.fromkeys(row.module for one in report.profiled for row in one.rows))
+    """Milliseconds of a call by part, engine beside engine."""
+    parts = list(dict.fromkeys(row.part for one in report.profiled for row in one.rows))
     traces = []
     for color, one in enumerate(report.profiled):
-        times = {row.module: row for row in one.rows}
-        shown = [module for module in modules if module in times]
+        times = {row.part: row for row in one.rows}
+        shown = [part for part in parts if part in times]
         traces.append(
             {
                 "type": "bar",
                 "orientation": "h",
                 "name": one.name,
                 "y": shown,
-                "x": [round(times[module].milliseconds, 4) for module in shown],
-                "customdata": [round(100 * times[module].share, 2) for module in shown],
+                "x": [round(times[part].milliseconds, 4) for part in shown],
+                "customdata": [round(100 * times[part].share, 2) for part in shown],
                 "marker": {"color": color % COLORS},
                 "hovertemplate": f"{one.name}, %{{y}}: %{{x}} ms, %{{customdata}} % of the call"
                 "<extra></extra>",
@@ -76,7 +76,7 @@ def module_chart(report: ModulesReport) -> Html:
         "showlegend": True,
         "yaxis": {"autorange": "reversed", "automargin": True},
     }
-    height = 120 + ROW_PIXELS * len(modules) * (1 + len(report.profiled))
+    height = 120 + ROW_PIXELS * len(parts) * (1 + len(report.profiled))
     return chart(traces, title="Milliseconds of a call", x="ms", y="", height=height, layout=layout)
 
 
@@ -87,11 +87,11 @@ def modules_page(report: ModulesReport) -> str:
     disturbed = [f"Disturbed: {report.watched.disturbed}."] if report.watched.disturbed else []
     section = Section(
         title="Where the time goes",
-        lead="By module, the same names on every runtime.",
+        lead="By part of the network, under the same names on every runtime.",
         body=[*disturbed, module_chart(report), *tables],
     )
     return page(
-        "Time by module",
+        "Time by part of the network",
         [section],
         subtitle=machine.gpu or f"{machine.cpu}, {report.machine.cores} cores",
     )

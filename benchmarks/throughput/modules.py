@@ -1,30 +1,26 @@
-"""`bench modules`: what each module of the network takes, by our names, on any runtime.
+"""What each part of the network takes, by our names, on any runtime.
+
+Parts are those of `export.modules`, of which `verify --walk` speaks too.
 
 A runtime computes layers, which fuse several nodes, rename them, or stand for none. A layer's time
-goes to the module of the products it computes; one without products to the module of its nodes.
-Where that leaves two modules, none of the time is shared out by guess: it is told as fused across
-them. What stands for no node of ours is told as unattributed, and what passes between the layers as
-such. So the rows add up to the call.
+goes to the part whose products it computes; one without products to the part of its nodes. Where
+that leaves two parts, none of the time is shared out by guess: it is told as fused across them.
+What stands for no node of ours is told as unattributed, and what passes between the layers as such.
+So the rows add up to the call.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from benchmarks.throughput.machine import MachineState, look
-from benchmarks.throughput.measure import Progress
-from benchmarks.throughput.rows import Images, names_of
-from benchmarks.throughput.watch import Watched, watch
-from engines.bundle import Bundle
-from engines.errors import UserError
-from engines.layer_times import LayerProfile, LayerTime, repeat
+from benchmarks.throughput.machine import MachineState
+from benchmarks.throughput.watch import Watched
+from engines.layer_times import LayerProfile, LayerTime
 from engines.onnxruntime_session import PRODUCT_MARKS
 from engines.precision import onnx_products
-from engines.runtime import bundle_of, open_engine, profile_engine
+from export.modules import part_of
 
 if TYPE_CHECKING:
     import onnx
@@ -33,17 +29,15 @@ SCHEMA = 1
 MODULES_SCHEMA = Path(__file__).with_name("modules.schema.json")
 NETWORK = "network itself"
 """Of nodes that lie in no module."""
-FUSED, UNATTRIBUTED, BETWEEN = "fused across modules", "unattributed", "between layers"
-"""Rows that are no module's."""
-DEPTH = 2
-SECONDS = 3.0
+FUSED, UNATTRIBUTED, BETWEEN = "fused across parts", "unattributed", "between layers"
+"""Rows that are no part's."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleRow:
-    """One module, with all that lies below it, or one of the rows that are no module's."""
+class PartRow:
+    """One part of the network, or one of the rows that are none."""
 
-    module: str
+    part: str
     milliseconds: float
     """Mean of a call."""
     share: float
@@ -69,13 +63,13 @@ class Profiled:
     """Mean of a recorded call: the rows' sum."""
     plain: float
     """Median of calls that were not recorded."""
-    rows: tuple[ModuleRow, ...]
-    """In the order in which the network meets its modules; then those that are no module's."""
+    rows: tuple[PartRow, ...]
+    """In the order in which the network meets its parts; then those that are none."""
 
     @property
     def attributed(self) -> float:
-        """Share of the layers' time that has a module."""
-        times = {row.module: row.milliseconds for row in self.rows}
+        """Share of the layers' time that has a part."""
+        times = {row.part: row.milliseconds for row in self.rows}
         layers = sum(times.values()) - times.get(BETWEEN, 0.0)
         known = layers - times.get(FUSED, 0.0) - times.get(UNATTRIBUTED, 0.0)
         return known / layers if layers else 0.0
@@ -86,8 +80,8 @@ class ModulesReport:
     """One run of `bench modules`."""
 
     schema: int = SCHEMA
-    depth: int
-    """How many parts of a module's path are told apart."""
+    depth: int | None
+    """Words of a part's name that are told apart; None for all."""
     threads: int | None
     """Of the CPU; None where each runtime chose."""
     profiled: tuple[Profiled, ...]
@@ -122,7 +116,7 @@ class Graph:
             found[_module(name)] += flops
         return dict(found)
 
-    def modules_of(self, layer: LayerTime) -> set[str]:
+    def owners_of(self, layer: LayerTime) -> set[str]:
         """Whose time a layer's is: one module, several that are fused, or none that is known."""
         known = [self._names[name] for name in layer.nodes if name in self._names]
         products = [name for name in known if name in self._products]
@@ -148,126 +142,11 @@ def _module(node: str) -> str:
     return node.partition("/")[0]
 
 
-def profile_modules(
-    engines: Sequence[Path],
-    *,
-    checkpoint: Path | None = None,
-    device: str = "cpu",
-    batch: int = 1,
-    depth: int = DEPTH,
-    seconds: float = SECONDS,
-    threads: int | None = None,
-    progress: Progress = lambda stage, done, total: None,
-) -> ModulesReport:
-    """Record what each module of some engines takes, one engine after the other.
-
-    Args:
-        engines: engine folders.
-        checkpoint: also recorded, in eager PyTorch; its modules have the trained network's names.
-        device: of the checkpoint, cpu or cuda.
-        batch: images a call.
-        depth: parts of a module's path that are told apart: 1 backbone, 2 backbone.layer1, ...
-        seconds: of recorded calls for each, and of calls that are not.
-        threads: CPU threads; each runtime's own choice where None.
-
-    Raises:
-        UserError: nothing to record, something cannot be opened or told, or a number makes no
-            sense.
-    """
-    _check(engines, checkpoint, batch=batch, depth=depth, seconds=seconds)
-    images, names = Images(engines), names_of(engines)
-    total = len(engines) + (checkpoint is not None)
-    profiled = []
-    with watch() as watcher:
-        if checkpoint is not None:
-            from benchmarks.throughput.torch_modules import profile_network
-
-            profiled.append(
-                profile_network(
-                    checkpoint,
-                    images,
-                    device=device,
-                    batch=batch,
-                    depth=depth,
-                    seconds=seconds,
-                    threads=threads,
-                )
-            )
-            progress("engines", 1, total)
-        for name, folder in zip(names, engines, strict=True):
-            profiled.append(
-                _profile(
-                    name,
-                    folder,
-                    images,
-                    batch=batch,
-                    depth=depth,
-                    seconds=seconds,
-                    threads=threads,
-                )
-            )
-            progress("engines", len(profiled), total)
-    return ModulesReport(
-        depth=depth,
-        threads=threads,
-        profiled=tuple(profiled),
-        machine=look(),
-        watched=watcher.watched(),
-    )
-
-
-def _check(
-    engines: Sequence[Path], checkpoint: Path | None, *, batch: int, depth: int, seconds: float
-) -> None:
-    if not engines and checkpoint is None:
-        raise UserError(
-            "nothing to record came; expected engine folders or a checkpoint; build an engine "
-            "with `trans3dhead build`"
-        )
-    for name, value in (("--batch", batch), ("--depth", depth)):
-        if value < 1:
-            raise UserError(f"{name} {value} came; expected at least 1")
-    if not 0 < seconds < float("inf"):
-        raise UserError(f"--seconds {seconds:g} came; expected more than 0; {SECONDS:g} by default")
-
-
-def _profile(
-    name: str,
-    folder: Path,
-    images: Images,
-    *,
-    batch: int,
-    depth: int,
-    seconds: float,
-    threads: int | None,
-) -> Profiled:
-    import onnx
-
-    with open_engine(folder, threads) as engine:
-        manifest = engine.manifest
-        inputs = {"image": images(batch, engine.contract.image.size)}
-        plain = repeat(lambda: engine.infer(inputs), seconds)
-    found = profile_engine(folder, inputs, seconds=seconds, threads=threads)
-    graph = Graph(
-        onnx.load(Bundle.open(bundle_of(folder.absolute())).graph(manifest.recipe)), batch
-    )
-    return Profiled(
-        name=name,
-        runtime=manifest.runtime,
-        precision=manifest.effective.precision,
-        batch=batch,
-        calls=found.calls,
-        milliseconds=found.milliseconds,
-        plain=float(np.median(plain)),
-        rows=attribute(found, graph, depth),
-    )
-
-
-def attribute(found: LayerProfile, graph: Graph, depth: int) -> tuple[ModuleRow, ...]:
-    """The layers' times by module."""
+def attribute(found: LayerProfile, graph: Graph, depth: int | None = None) -> tuple[PartRow, ...]:
+    """The layers' times by part."""
     layers = []
     for layer in found.layers:
-        owners = {group_of(module, depth) for module in graph.modules_of(layer)}
+        owners = {group_of(module, depth) for module in graph.owners_of(layer)}
         owner = FUSED if len(owners) > 1 else next(iter(owners), UNATTRIBUTED)
         layers.append((owner, layer.milliseconds))
     groups = dict.fromkeys(group_of(module, depth) for module in graph.modules)
@@ -277,9 +156,9 @@ def attribute(found: LayerProfile, graph: Graph, depth: int) -> tuple[ModuleRow,
     return make_rows(layers, flops, groups, call=found.milliseconds)
 
 
-def group_of(module: str, depth: int) -> str:
-    """The first parts of a module's path."""
-    return ".".join(module.split(".")[:depth]) or NETWORK
+def group_of(module: str, depth: int | None = None) -> str:
+    """The part of the network that a module belongs to, or the first words of its name."""
+    return ".".join(part_of(module).split(".")[:depth]) or NETWORK
 
 
 def make_rows(
@@ -288,7 +167,7 @@ def make_rows(
     order: Iterable[str],
     *,
     call: float,
-) -> tuple[ModuleRow, ...]:
+) -> tuple[PartRow, ...]:
     """Rows that add up to a call.
 
     Args:
@@ -305,8 +184,8 @@ def make_rows(
     total = sum(flops.values())
     names = [name for name in order if name in spent or name in flops]
     return tuple(
-        ModuleRow(
-            module=name,
+        PartRow(
+            part=name,
             milliseconds=(taken := left if name == BETWEEN else sum(spent[name])),
             share=taken / call,
             flops=flops.get(name, 0.0),

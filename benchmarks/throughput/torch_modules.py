@@ -32,11 +32,11 @@ def profile_network(
     *,
     device: str,
     batch: int,
-    depth: int,
+    depth: int | None,
     seconds: float,
     threads: int | None,
 ) -> Profiled:
-    """Record a checkpoint; see `modules.profile_modules`.
+    """Record a checkpoint; see `module_bench.profile_modules`.
 
     Raises:
         UserError: it cannot be loaded, or there is no such device.

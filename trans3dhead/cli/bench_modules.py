@@ -1,4 +1,4 @@
-"""`trans3dhead bench modules`: where the time goes, module by module."""
+"""`trans3dhead bench modules`: where the time goes, part by part."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,10 @@ from trans3dhead.cli.common import CommonOptions, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
-    """Record what each module of the network takes, on any runtime, by our names.
+    """Record what each part of the network takes, on any runtime, by our names.
 
     ONNX Runtime, OpenVINO and TensorRT tell it by their own profiles, PyTorch by hooks. What a
-    runtime fuses across modules, names by none, or passes between its layers has rows of its own;
+    runtime fuses across parts, names by none, or passes between its layers has rows of its own;
     all rows add up to the call. Recording costs time, so what a plain call takes is told beside.
     """
 
@@ -26,8 +26,9 @@ class Options(CommonOptions):
     """Where the checkpoint is recorded."""
     batch: int = 1
     """Images a call."""
-    depth: int = 2
-    """Parts of a module's path that are told apart: 1 backbone, 2 backbone.layer1, and so on."""
+    depth: int | None = None
+    """Words of a part's name that are told apart, such as 1: backbone, landmark_branch, ... All by
+    default: the parts that `verify --walk` speaks of."""
     seconds: float = 3.0
     """Of recorded calls for each engine, and as long of plain ones."""
     threads: int | None = None
@@ -38,7 +39,7 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     from benchmarks.report.module_sections import module_table, modules_page
-    from benchmarks.throughput.modules import profile_modules
+    from benchmarks.throughput.module_bench import profile_modules
     from engines.files import write_whole
     from trans3dhead.cli.terminal import say, stage_bars, wide_console
 

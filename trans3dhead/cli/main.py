@@ -37,7 +37,7 @@ COMMANDS = {
     "verify": Command("verify", "is the engine as good as PyTorch? Judged on the metrics"),
     "search": Command("search", "the cheapest precision recipe that passes verify"),
     "bench run": Command("bench_run", "throughput and latency, side by side in one run"),
-    "bench modules": Command("bench_modules", "what each module of the network takes"),
+    "bench modules": Command("bench_modules", "what each part of the network takes"),
     "bench compare": Command("bench_compare", "did a row become slower between two runs?"),
     "bench serve": Command("bench_serve", "latency of a service against its load"),
     "bench video": Command("bench_video", "how fast and how steady is predicting in video?"),

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from referencing import Registry, Resource
 
+from benchmarks.throughput.module_bench import profile_modules
 from benchmarks.throughput.modules import (
     BETWEEN,
     FUSED,
@@ -19,10 +20,9 @@ from benchmarks.throughput.modules import (
     NETWORK,
     UNATTRIBUTED,
     Graph,
-    ModuleRow,
+    PartRow,
     attribute,
     group_of,
-    profile_modules,
 )
 from benchmarks.throughput.results import REPORT_SCHEMA
 from engines.errors import UserError
@@ -32,7 +32,7 @@ Found = dict[str, Any]
 
 
 def network() -> onnx.ModelProto:
-    """backbone.conv1 -> backbone.relu -> pooled -> branch.first -> branch.second, named as ours."""
+    """backbone.conv1 -> backbone.relu -> pooled -> a_branch.first -> a_branch.second."""
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=(4, 3, 1, 1)).astype(np.float32)
     weights = [rng.normal(size=(4, 4)).astype(np.float32) for _ in range(2)]
@@ -44,9 +44,9 @@ def network() -> onnx.ModelProto:
         ("Conv", ["image", "k"], "backbone.conv1/Conv"),
         ("Relu", ["backbone.conv1/Conv"], "backbone.relu/Relu"),
         ("GlobalAveragePool", ["backbone.relu/Relu"], "/GlobalAveragePool"),
-        ("Flatten", ["/GlobalAveragePool"], "branch/Flatten"),
-        ("MatMul", ["branch/Flatten", "w1"], "branch.first/MatMul"),
-        ("MatMul", ["branch.first/MatMul", "w2"], "branch.second/MatMul"),
+        ("Flatten", ["/GlobalAveragePool"], "a_branch/Flatten"),
+        ("MatMul", ["a_branch/Flatten", "w1"], "a_branch.first/MatMul"),
+        ("MatMul", ["a_branch.first/MatMul", "w2"], "a_branch.second/MatMul"),
     ]
     nodes = [helper.make_node(kind, given, [name], name=name) for kind, given, name in made]
     nodes[-1].output[0] = "params"
@@ -78,9 +78,9 @@ def layer(kind: str, *nodes: str, milliseconds: float = 1.0) -> LayerTime:
         (layer("Cast", "backbone.conv1/Conv/low/cast"), {"backbone.conv1"}),
         (layer("Cast", "backbone.conv1/Conv:float16"), {"backbone.conv1"}),
         # an output has its own name
-        (layer("FullyConnected", "params"), {"branch.second"}),
-        (layer("", "branch.first/MatMul", "branch.second/MatMul"),
-         {"branch.first", "branch.second"}),
+        (layer("FullyConnected", "params"), {"a_branch.second"}),
+        (layer("", "a_branch.first/MatMul", "a_branch.second/MatMul"),
+         {"a_branch.first", "a_branch.second"}),
         (layer("GlobalAveragePool", "/GlobalAveragePool"), {""}),
         (layer("Reorder"), set()),
         (layer("MVN", "MVN_944"), set()),
@@ -88,34 +88,33 @@ def layer(kind: str, *nodes: str, milliseconds: float = 1.0) -> LayerTime:
     ],
 )  # fmt: skip
 def test_whose_a_layer_is(found: LayerTime, owners: set[str]) -> None:
-    assert Graph(network(), 1).modules_of(found) == owners
+    assert Graph(network(), 1).owners_of(found) == owners
 
 
 def profile(*layers: LayerTime, call: float) -> LayerProfile:
     return LayerProfile(layers=layers, calls=5, milliseconds=call)
 
 
-def by_name(rows: tuple[ModuleRow, ...]) -> dict[str, ModuleRow]:
-    return {row.module: row for row in rows}
+def by_name(rows: tuple[PartRow, ...]) -> dict[str, PartRow]:
+    return {row.part: row for row in rows}
 
 
 FOUND = profile(
     layer("Conv", "backbone.relu/Relu", milliseconds=4.0),
     layer("Relu", "backbone.relu/Relu", milliseconds=0.5),
-    layer("", "branch.first/MatMul", "branch.second/MatMul", milliseconds=2.0),
+    layer("", "a_branch.first/MatMul", "a_branch.second/MatMul", milliseconds=2.0),
     layer("Reorder", milliseconds=1.0),
     call=10.0,
 )
 
 
 def test_rows_add_up_to_the_call() -> None:
-    rows = attribute(FOUND, Graph(network(), 2), depth=2)
+    rows = attribute(FOUND, Graph(network(), 2))
     named = by_name(rows)
-    assert [row.module for row in rows] == [
-        "backbone.conv1",
-        "backbone.relu",
-        "branch.first",
-        "branch.second",
+    assert [row.part for row in rows] == [
+        "backbone.stem",
+        "a_branch.first",
+        "a_branch.second",
         FUSED,
         UNATTRIBUTED,
         BETWEEN,
@@ -123,22 +122,30 @@ def test_rows_add_up_to_the_call() -> None:
     assert sum(row.milliseconds for row in rows) == pytest.approx(10)
     assert sum(row.share for row in rows) == pytest.approx(1)
     assert sum(row.flops_share for row in rows) == pytest.approx(1)
-    assert named["backbone.conv1"].milliseconds == 4
-    assert named["backbone.conv1"].flops == 2 * 2 * 3 * 4 * 64  # batch 2
+    assert (named["backbone.stem"].milliseconds, named["backbone.stem"].layers) == (4.5, 2)
+    assert named["backbone.stem"].flops == 2 * 2 * 3 * 4 * 64  # batch 2
     assert (named[FUSED].milliseconds, named[UNATTRIBUTED].milliseconds) == (2, 1)
     assert named[BETWEEN].milliseconds == pytest.approx(2.5)
-    assert named["branch.first"].layers == 0  # its time is in the fused layer
+    assert named["a_branch.first"].layers == 0  # its time is in the fused layer
 
 
-def test_what_is_fused_within_a_shown_module_is_its_own() -> None:
+def test_what_is_fused_within_a_shown_part_is_its_own() -> None:
     named = by_name(attribute(FOUND, Graph(network(), 1), depth=1))
-    assert (named["branch"].milliseconds, named[FUSED].milliseconds) == (2, 0)
+    assert (named["a_branch"].milliseconds, named[FUSED].milliseconds) == (2, 0)
     assert named["backbone"].layers == 2
 
 
-def test_paths_are_cut_at_a_depth() -> None:
-    assert [group_of("a.b.c", depth) for depth in (1, 2, 5)] == ["a", "a.b", "a.b.c"]
-    assert group_of("", 2) == NETWORK
+@pytest.mark.parametrize(
+    ("depth", "part"),
+    [
+        (1, "landmark_branch"),
+        (2, "landmark_branch.layers"),
+        (None, "landmark_branch.layers.1.cross_attention"),
+    ],
+)
+def test_parts_are_told_apart_by_as_many_words_as_wanted(depth: int | None, part: str) -> None:
+    assert group_of("landmark_branch.layers.1.cross_attention.out_proj", depth) == part
+    assert group_of("", depth) == NETWORK
 
 
 def test_hooks_find_what_each_module_takes_itself() -> None:
@@ -163,7 +170,7 @@ def test_a_checkpoint_is_recorded_and_left_as_it_was(checkpoint: Path) -> None:
         checkpoint, Images(()), device="cpu", batch=3, depth=2, seconds=0.01, threads=1
     )
     named = by_name(found.rows)
-    assert {"backbone.conv1", "landmark_branch.layers", "parameter_branch.layers"} <= set(named)
+    assert {"backbone.stem", "landmark_branch.layers", "parameter_branch.layers"} <= set(named)
     assert sum(row.milliseconds for row in found.rows) == pytest.approx(found.milliseconds)
     total = 3 * flops_per_image(tiny().network)
     assert sum(row.flops for row in found.rows) == pytest.approx(total)

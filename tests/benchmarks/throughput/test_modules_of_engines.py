@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from support import Demo
 
-from benchmarks.throughput.modules import BETWEEN, SCHEMA, UNATTRIBUTED, profile_modules
+from benchmarks.throughput.module_bench import profile_modules
+from benchmarks.throughput.modules import BETWEEN, SCHEMA, UNATTRIBUTED
 from trans3dhead.cli.main import main
 
 
@@ -15,7 +16,7 @@ def test_an_exported_network_is_told_by_our_names(demo: Demo, runtime: str) -> N
     (found,) = profile_modules(
         [demo.mesh / "engines" / runtime], seconds=0.01, threads=1, depth=1
     ).profiled
-    named = {row.module: row for row in found.rows}
+    named = {row.part: row for row in found.rows}
     assert set(named) >= {"backbone", "projection", "landmark_branch", "parameter_branch", "mesh"}
     assert all(named[module].milliseconds > 0 for module in ("backbone", "parameter_branch"))
     assert sum(row.milliseconds for row in found.rows) == pytest.approx(found.milliseconds)
