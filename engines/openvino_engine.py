@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
@@ -331,6 +332,14 @@ def compile_tapped(
     found = tuple(name for name in names if name in known)
     model.add_outputs([name for name in found if name not in given])
     return core.compile_model(model, DEVICE, _config(settings, threads)), found
+
+
+def float_values(tensor: Any) -> NDArray[np.float32]:
+    """The numbers of an OpenVINO tensor; it hands out bfloat16 as if it were float16."""
+    if tensor.get_element_type() == _import().Type.bf16:
+        bits = tensor.data.view(np.uint16).astype(np.uint32) << 16
+        return np.asarray(bits.view(np.float32))
+    return np.array(tensor.data, np.float32)
 
 
 def _streams(compiled: Any) -> int:

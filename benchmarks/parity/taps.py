@@ -95,14 +95,14 @@ def tap_graph(
 
 
 def _openvino(path: Path, manifest: Manifest, names: Sequence[str], threads: int | None) -> Tapped:
-    from engines.openvino_engine import compile_tapped
+    from engines.openvino_engine import compile_tapped, float_values
 
     compiled, found = compile_tapped(path, manifest.settings, names, threads)
     request = compiled.create_infer_request()
 
     def run(images: NDArray[np.uint8]) -> Values:
         request.infer({"image": images})
-        return _chosen({name: request.get_tensor(name).data for name in found}, found)
+        return {name: float_values(request.get_tensor(name)) for name in found}
 
     where = "the engine's own model, compiled anew by OpenVINO with these values as outputs"
     return Tapped(where=where, names=found, run=run)

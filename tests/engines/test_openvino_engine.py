@@ -18,7 +18,7 @@ from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError
 from engines.machine import Machine
 from engines.manifest import hash_files, read_manifest, write_manifest
-from engines.openvino_engine import CACHE_FILE, choose_precision
+from engines.openvino_engine import CACHE_FILE, choose_precision, compile_tapped, float_values
 from engines.options import BuildOptions
 from engines.runtime import open_engine
 
@@ -214,3 +214,23 @@ def bfloat16(values: np.ndarray) -> np.ndarray:
     import ml_dtypes
 
     return values.astype(ml_dtypes.bfloat16)
+
+
+def test_inner_values_are_read_as_the_type_they_are(tmp_path: Path) -> None:
+    """OpenVINO shows bfloat16 as float16, whose bits mean other numbers."""
+    from openvino import Model as OvModel
+    from openvino import Type, opset13, save_model
+
+    values = np.float32([[1.0, -2.5, 300.0, 1e20]])
+    image = opset13.parameter([1, 4], np.float32, name="image")
+    low = opset13.convert(image, Type.bf16)
+    low.output(0).set_names({"low"})
+    back = opset13.convert(opset13.multiply(low, low), Type.f32)
+    back.output(0).set_names({"out"})
+    save_model(OvModel([back], [image]), tmp_path / "m.xml", compress_to_fp16=False)
+    settings = {"precision": "f32", "mode": "latency"}
+    compiled, names = compile_tapped(tmp_path / "m.xml", settings, ["low", "nothing"], 1)
+    assert names == ("low",)
+    request = compiled.create_infer_request()
+    request.infer({0: values})
+    np.testing.assert_allclose(float_values(request.get_tensor("low")), values, rtol=2**-8)
