@@ -5,7 +5,7 @@ B images in a batch, S the crop's side in pixels, P parameters, V vertices.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from engines.batching import infer_all
 from engines.errors import UserError
 from engines.runtime import Engine
 from trans3dhead.data.crop import CropTransform, crop_box, crop_image
-from trans3dhead.data.dad3dheads import HeadDataset, landmark_labels
+from trans3dhead.data.dad3dheads import HeadDataset, Item, landmark_labels
+from trans3dhead.data.images import image_size
 from trans3dhead.head.model import posed_vertices
 from trans3dhead.head.surface import HeadSurface
 from trans3dhead.metrics import METRICS, GroundTruth, Predicted, not_computable, per_image
@@ -150,26 +151,25 @@ def evaluate(
         for start in range(0, len(indices), BATCH):
             chunk = indices[start : start + BATCH]
             with clock.stage("reading"):
-                batch = _read(dataset, chunk, predictor.image_size, head)
+                crops, frames = read_crops(dataset, chunk, predictor.image_size)
+                truth = truth_of(dataset, chunk, head)
             with clock.stage("inference"):
-                answers = predictor.predict(batch.crops)
+                answers = predictor.predict(crops)
             with clock.stage("mesh"):
-                predicted = batch.predicted(answers, head)
+                predicted = frames.predicted(answers, head)
             with clock.stage("metrics"):
-                _extend(values, per_image(predicted, batch.truth, head))
+                _extend(values, per_image(predicted, truth, head))
             with clock.stage("baselines"):
                 for name, answer in (baselines or {}).items():
-                    _extend(constant[name], per_image(batch.always(answer), batch.truth, head))
+                    _extend(constant[name], per_image(frames.always(answer), truth, head))
             absent = not_computable(predicted)
             progress.advance(task, len(chunk))
 
     joined = {name: np.concatenate(parts) for name, parts in values.items()}
-    items = [dataset.items[i] for i in indices]
-    return Evaluation(
-        item_ids=tuple(item.item_id for item in items),
-        per_image=joined,
-        absent=absent,
-        by_attribute=_by_attribute([item.attributes for item in items], joined),
+    return summarise(
+        [dataset.items[i] for i in indices],
+        joined,
+        absent,
         baselines={
             name: _means({metric: np.concatenate(parts) for metric, parts in found.items()})
             for name, found in constant.items()
@@ -178,14 +178,30 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Crops, where they lie, and what is right about them."""
+def summarise(
+    items: Sequence[Item],
+    values: dict[str, NDArray[np.float64]],
+    absent: dict[str, str],
+    *,
+    baselines: dict[str, dict[str, float]] | None = None,
+    seconds: dict[str, float] | None = None,
+) -> Evaluation:
+    """An evaluation from the metrics of every item, with its groups by attribute."""
+    return Evaluation(
+        item_ids=tuple(item.item_id for item in items),
+        per_image=values,
+        absent=absent,
+        by_attribute=_by_attribute([item.attributes for item in items], values),
+        baselines=baselines or {},
+        seconds=seconds or {},
+    )
 
-    crops: NDArray[np.uint8]
-    """[B, S, S, 3]."""
+
+@dataclass(frozen=True)
+class Frames:
+    """Where a batch of crops lies in its full images."""
+
     transforms: list[CropTransform]
-    truth: GroundTruth
 
     def predicted(self, answers: Mapping[str, NDArray[Any]], head: HeadSurface) -> Predicted:
         """A predictor's answers in the frames of the metrics."""
@@ -200,7 +216,7 @@ class _Batch:
 
     def always(self, answer: ConstantAnswer) -> Predicted:
         """The same answer for every crop."""
-        landmarks, rotation, count = answer.landmarks, answer.rotation, len(self.crops)
+        landmarks, rotation, count = answer.landmarks, answer.rotation, len(self.transforms)
         return Predicted(
             landmarks=None
             if landmarks is None
@@ -215,24 +231,37 @@ class _Batch:
         return np.stack([transform.to_full(points) for transform, points in pairs])
 
 
-def _read(dataset: HeadDataset, indices: range, size: int, head: HeadSurface) -> _Batch:
-    crops, transforms, annotations, landmarks = [], [], [], []
-    items = [dataset.items[index] for index in indices]
-    for index, item in zip(indices, items, strict=True):
-        annotation, image = dataset.annotation(index), dataset.image(index)
-        crop, transform = crop_image(image, crop_box(item.bbox, image.shape[:2]), size)
+def read_crops(
+    dataset: HeadDataset, indices: Sequence[int], size: int
+) -> tuple[NDArray[np.uint8], Frames]:
+    """The 10 % crops [B, S, S, 3] of some items, and where they lie."""
+    crops, transforms = [], []
+    for index in indices:
+        image = dataset.image(index)
+        box = crop_box(dataset.items[index].bbox, image.shape[:2])
+        crop, transform = crop_image(image, box, size)
         crops.append(crop)
         transforms.append(transform)
-        annotations.append(annotation)
-        landmarks.append(landmark_labels(annotation, head, image.shape[0]))
-    truth = GroundTruth(
-        landmarks=np.stack(landmarks),
+    return np.stack(crops), Frames(transforms)
+
+
+def truth_of(dataset: HeadDataset, indices: Sequence[int], head: HeadSurface) -> GroundTruth:
+    """The annotations of some items."""
+    items = [dataset.items[index] for index in indices]
+    annotations = [dataset.annotation(index) for index in indices]
+    heights = [image_size(item.image_path)[0] for item in items]
+    return GroundTruth(
+        landmarks=np.stack(
+            [
+                landmark_labels(annotation, head, height)
+                for annotation, height in zip(annotations, heights, strict=True)
+            ]
+        ),
         bbox=np.array([item.bbox for item in items], np.float64),
         model_view=np.stack([annotation.model_view for annotation in annotations]),
         vertices=np.stack([annotation.vertices for annotation in annotations]),
         item_ids=tuple(item.item_id for item in items),
     )
-    return _Batch(np.stack(crops), transforms, truth)
 
 
 def _by_attribute(

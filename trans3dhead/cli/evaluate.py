@@ -1,21 +1,17 @@
 """`trans3dhead evaluate`: the metrics of a checkpoint or an engine, beside the papers' numbers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from engines.errors import UserError
 from trans3dhead.cli.common import CommonOptions, Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from trans3dhead.evaluation import ConstantAnswer, CropPredictor, Evaluation
-    from trans3dhead.head.surface import HeadSurface
+    from trans3dhead.evaluation import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +41,17 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
+    from trans3dhead.cli.opening import open_predictor
     from trans3dhead.data.dad3dheads import HeadDataset
     from trans3dhead.evaluation import evaluate
 
     dataset = HeadDataset(options.data, options.split)
-    with _open(options) as (predictor, head, baselines):
+    opened = open_predictor(
+        options.model, head=options.head, adapter=options.adapter, threads=options.threads
+    )
+    with opened as (predictor, head, baselines):
         found = evaluate(predictor, dataset, head, limit=options.limit, baselines=baselines)
-    _show(found, options)
+    show(found, f"{options.model} on {options.data}, {options.split}")
     return Outcome(
         data={
             "model": str(options.model),
@@ -63,54 +63,8 @@ def run(options: Options) -> Outcome:
     )
 
 
-@contextmanager
-def _open(
-    options: Options,
-) -> "Iterator[tuple[CropPredictor, HeadSurface, dict[str, ConstantAnswer]]]":
-    """Predictor, head model and baselines of a checkpoint or an engine."""
-    import numpy as np
-
-    from trans3dhead.evaluation import ConstantAnswer, EnginePredictor
-    from trans3dhead.head.rotation import FRONTAL
-    from trans3dhead.head.source import head_by_identity
-
-    baselines = {"frontal pose": ConstantAnswer(rotation=FRONTAL)}
-    if options.adapter is not None:
-        from benchmarks.foreign.engine import open_foreign
-        from trans3dhead.head.source import resolve_head
-
-        with open_foreign(options.model, options.adapter, options.threads) as engine:
-            yield EnginePredictor(engine), resolve_head(options.head), baselines
-    elif options.model.is_dir():
-        from engines.bundle import Bundle
-        from engines.runtime import bundle_of, open_engine
-        from trans3dhead.prediction import head_of
-
-        with open_engine(options.model, threads=options.threads) as engine:
-            bundle = Bundle.open(bundle_of(options.model.absolute()))
-            yield EnginePredictor(engine), head_of(bundle, options.head), baselines
-    elif options.model.is_file():
-        from trans3dhead.training.checkpoint import load_checkpoint
-        from trans3dhead.training.predictor import NetworkPredictor
-
-        checkpoint = load_checkpoint(options.model)
-        network, config = checkpoint.network, checkpoint.preset.network
-        model = head_by_identity(checkpoint.head.name, checkpoint.head.sha256, options.head)
-        if config.marr and config.average_face == "fixed" and not config.single_task:
-            face = network.get_buffer("landmark_branch.regression.average_face").numpy()
-            baselines = {"average face": ConstantAnswer(landmarks=face), **baselines}
-        if checkpoint.mean_rotation:
-            pose = np.reshape(checkpoint.mean_rotation, (3, 3))
-            baselines["mean pose"] = ConstantAnswer(rotation=pose)
-        yield NetworkPredictor(network, config.image_size), model, baselines
-    else:
-        raise UserError(
-            f"{options.model} does not exist; expected a checkpoint file or an engine folder; "
-            "check the path"
-        )
-
-
-def _show(found: "Evaluation", options: Options) -> None:
+def show(found: "Evaluation", title: str) -> None:
+    """The metrics overall, beside the papers' numbers, and by attribute."""
     from rich.console import Console
 
     from trans3dhead.metrics import METRICS, PUBLISHED
@@ -119,7 +73,7 @@ def _show(found: "Evaluation", options: Options) -> None:
         return [METRICS[m].shown(means[m]) if m in means else "-" for m in METRICS]
 
     items = str(len(found.item_ids))
-    overall = _table(f"{options.model} on {options.data}, {options.split}")
+    overall = _table(title)
     overall.add_row("this model", items, *shown(found.means), style="bold")
     for name, means in found.baselines.items():
         overall.add_row(f"always {name}", items, *shown(means))
@@ -141,11 +95,12 @@ def _show(found: "Evaluation", options: Options) -> None:
         console.print(groups, "")
     for name, reason in found.absent.items():
         console.print(f"{METRICS[name].label}: not computed, {reason}")
-    stages = ", ".join(
-        f"{stage} {1000 * seconds / len(found.item_ids):.1f}"
-        for stage, seconds in found.seconds.items()
-    )
-    console.print(f"milliseconds an image: {stages}")
+    if found.seconds:
+        stages = ", ".join(
+            f"{stage} {1000 * seconds / len(found.item_ids):.1f}"
+            for stage, seconds in found.seconds.items()
+        )
+        console.print(f"milliseconds an image: {stages}")
 
 
 def _table(title: str) -> "Table":

@@ -31,6 +31,8 @@ COMMANDS = {
     "synth": Command("synth", "render labelled heads in the DAD-3DHeads layout"),
     "train": Command("train", "train a network on a labelled folder"),
     "evaluate": Command("evaluate", "the four metrics of a checkpoint or an engine"),
+    "submit": Command("submit", "predictions as the DAD-3DHeads benchmark takes them"),
+    "score": Command("score", "the benchmark's metrics of a submission, of any method"),
     "study": Command("study", "does each part of the method help? Trainings over several seeds"),
     "export": Command("export", "checkpoint -> bundle (ONNX graphs, contract, reference)"),
     "build": Command("build", "bundle -> engine, where it will run"),

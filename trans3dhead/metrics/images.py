@@ -97,11 +97,26 @@ def _z5(
     return z5
 
 
+def chamfer_of(
+    predicted: Array, landmarks: Array, truth: GroundTruth, index: int, head: HeadSurface
+) -> float:
+    """Chamfer of one image, for a mesh of any kind.
+
+    Args:
+        predicted: [N, 3] points of the predicted head.
+        landmarks: [7, 3] of `head.surface.LANDMARKS_7` in the same frame.
+        truth, index: which image.
+        head: of the truth.
+    """
+    true = to_camera(truth.vertices[index], truth.model_view[index])
+    (true_landmarks,) = head.landmarks7(true[None])
+    return chamfer(predicted, landmarks, true[head.subset_face], true_landmarks)
+
+
 def _chamfer(predicted: Array, truth: GroundTruth, index: int, head: HeadSurface) -> float:
     predicted = predicted.astype(np.float64)
-    true = to_camera(truth.vertices[index], truth.model_view[index])
-    landmarks, true_landmarks = head.landmarks7(np.stack([predicted, true]))
-    return chamfer(predicted, landmarks, true[head.subset_face], true_landmarks)
+    (landmarks,) = head.landmarks7(predicted[None])
+    return chamfer_of(predicted, landmarks, truth, index, head)
 
 
 _MEASURES = {
