@@ -31,6 +31,7 @@ COMMANDS = {
     "synth": Command("synth", "render labelled heads in the DAD-3DHeads layout"),
     "train": Command("train", "train a network on a labelled folder"),
     "evaluate": Command("evaluate", "the four metrics of a checkpoint or an engine"),
+    "evaluate aflw2000": Command("evaluate_aflw2000", "pitch, yaw and roll on AFLW2000-3D"),
     "submit": Command("submit", "predictions as the DAD-3DHeads benchmark takes them"),
     "score": Command("score", "the benchmark's metrics of a submission, of any method"),
     "study": Command("study", "does each part of the method help? Trainings over several seeds"),

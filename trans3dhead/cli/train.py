@@ -64,6 +64,9 @@ class Options(CommonOptions):
     threads: int | None = None
     """CPU threads of torch; its own choice by default. On a machine with other work one thread is
     often several times faster than two, which then wait for each other."""
+    check: bool = False
+    """Look at every item of --data, list the broken ones, and stop; exit code 1 where there are
+    any."""
     list_presets: bool = False
     """List the presets and the rows of the paper's tables they stand for, and stop."""
 
@@ -71,6 +74,8 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     if options.list_presets:
         return _list_presets()
+    if options.check:
+        return _check(options)
     preset = _resolve(options)
 
     from trans3dhead.head.source import resolve_head
@@ -112,6 +117,28 @@ def run(options: Options) -> Outcome:
     if world.leads:
         _show(path, record)
     return Outcome(data={"checkpoint": str(path), **record.to_dict()}, report=record)
+
+
+def _check(options: Options) -> Outcome:
+    """List the broken items of both splits."""
+    from trans3dhead.cli.terminal import rate_bar
+    from trans3dhead.data.checking import check_dataset
+    from trans3dhead.data.dad3dheads import HeadDataset
+    from trans3dhead.head.source import resolve_head
+
+    if options.data is None:
+        raise UserError("--check came without --data; expected a labelled folder; name it")
+    head, broken = resolve_head(options.head), {}
+    for split in ("train", "val"):
+        dataset = HeadDataset(options.data, split)
+        with rate_bar(f"items of {split}", len(dataset)) as advance:
+            faults = check_dataset(dataset, head, progress=advance)
+        for fault in faults:
+            print(f"{fault.item_id}: {'; '.join(fault.reasons)}")
+        what = f"{len(faults)} of {len(dataset)} items are broken" if faults else ""
+        print(f"{split}: {what or f'{len(dataset)} items are whole'}")
+        broken[split] = {fault.item_id: list(fault.reasons) for fault in faults}
+    return Outcome(data=broken, exit_code=1 if any(broken.values()) else 0)
 
 
 @contextmanager
