@@ -21,7 +21,8 @@ from engines.runtime import Engine
 from trans3dhead.data.crop import CropTransform, crop_box, crop_image
 from trans3dhead.data.dad3dheads import HeadDataset, Item, landmark_labels
 from trans3dhead.data.images import image_size
-from trans3dhead.head.model import posed_vertices
+from trans3dhead.head.layout import to_full
+from trans3dhead.head.model import posed_vertices, project
 from trans3dhead.head.surface import HeadSurface
 from trans3dhead.metrics import METRICS, GroundTruth, Predicted, not_computable, per_image
 
@@ -89,6 +90,9 @@ class Evaluation:
     """Attribute to value to the items that have it."""
     baselines: dict[str, dict[str, float]]
     """Constant answer to the means of the metrics it has."""
+    mesh_nme: NDArray[np.float64] | None
+    """[n] NME of the mesh's own 68 landmarks through the predicted camera; None where the answers
+    hold no parameters."""
     seconds: dict[str, float]
     """Stage ("reading", "inference", "mesh", "metrics", "baselines") to its time for all items."""
 
@@ -107,6 +111,7 @@ class Evaluation:
         return {
             "items": len(self.item_ids),
             "metrics": self.means,
+            "mesh_nme": None if self.mesh_nme is None else float(self.mesh_nme.mean()),
             "absent": self.absent,
             "baselines": self.baselines,
             "by_attribute": groups,
@@ -145,6 +150,7 @@ def evaluate(
     constant: dict[str, defaultdict[str, list[NDArray[np.float64]]]] = {
         name: defaultdict(list) for name in baselines or {}
     }
+    projected: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
     absent: dict[str, str] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"evaluating {dataset.split}", total=len(indices))
@@ -159,6 +165,7 @@ def evaluate(
                 predicted = frames.predicted(answers, head)
             with clock.stage("metrics"):
                 _extend(values, per_image(predicted, truth, head))
+                _extend(projected, per_image(frames.of_mesh(answers, head), truth, head))
             with clock.stage("baselines"):
                 for name, answer in (baselines or {}).items():
                     _extend(constant[name], per_image(frames.always(answer), truth, head))
@@ -170,6 +177,7 @@ def evaluate(
         [dataset.items[i] for i in indices],
         joined,
         absent,
+        mesh_nme=np.concatenate(projected["nme"]) if projected else None,
         baselines={
             name: _means({metric: np.concatenate(parts) for metric, parts in found.items()})
             for name, found in constant.items()
@@ -183,6 +191,7 @@ def summarise(
     values: dict[str, NDArray[np.float64]],
     absent: dict[str, str],
     *,
+    mesh_nme: NDArray[np.float64] | None = None,
     baselines: dict[str, dict[str, float]] | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Evaluation:
@@ -192,6 +201,7 @@ def summarise(
         per_image=values,
         absent=absent,
         by_attribute=_by_attribute([item.attributes for item in items], values),
+        mesh_nme=mesh_nme,
         baselines=baselines or {},
         seconds=seconds or {},
     )
@@ -213,6 +223,15 @@ class Frames:
             else None,
             rotation=answers.get("rotation"),
         )
+
+    def of_mesh(self, answers: Mapping[str, NDArray[Any]], head: HeadSurface) -> Predicted:
+        """The mesh's landmarks, projected by the predicted camera, in the place of the branch's."""
+        landmarks = None
+        if "params" in answers:
+            params, size = to_full(answers["params"]), self.transforms[0].size
+            points = head.landmarks68(posed_vertices(answers, head))  # [B, 68, 3]
+            landmarks = self._to_full(project(points, params, size))
+        return Predicted(landmarks=landmarks, vertices=None, rotation=None)
 
     def always(self, answer: ConstantAnswer) -> Predicted:
         """The same answer for every crop."""

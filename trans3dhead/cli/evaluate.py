@@ -75,6 +75,8 @@ def show(found: "Evaluation", title: str) -> None:
     items = str(len(found.item_ids))
     overall = _table(title)
     overall.add_row("this model", items, *shown(found.means), style="bold")
+    if found.mesh_nme is not None:
+        overall.add_row("its mesh, projected", items, *shown({"nme": float(found.mesh_nme.mean())}))
     for name, means in found.baselines.items():
         overall.add_row(f"always {name}", items, *shown(means))
     overall.add_section()

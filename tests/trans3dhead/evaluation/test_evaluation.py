@@ -9,11 +9,13 @@ import pytest
 
 from engines.errors import UserError
 from trans3dhead import evaluation
-from trans3dhead.data.crop import crop_box, crop_image
+from trans3dhead.data.crop import crop_box, crop_image, crop_transform
 from trans3dhead.data.dad3dheads import HeadDataset
 from trans3dhead.evaluation import ConstantAnswer, evaluate
+from trans3dhead.head.model import project
 from trans3dhead.head.rotation import FRONTAL
 from trans3dhead.metrics import METRICS
+from trans3dhead.metrics.landmarks import nme
 
 
 def test_the_truth_is_perfect(oracle, dataset, head):
@@ -173,3 +175,20 @@ def test_no_torch_is_needed():
         "import trans3dhead.evaluation, trans3dhead.metrics, trans3dhead.cli.evaluate"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_mesh_has_an_nme_of_its_own(oracle, dataset, head, params) -> None:
+    """By the predicted camera, which the annotation's is not: it is what the parameters say."""
+    found = evaluate(oracle, dataset, head)
+    assert found.mesh_nme is not None and found.mesh_nme.shape == (len(dataset),)
+    points = project(head.landmarks68(head.posed_vertices(params)), params, oracle.image_size)
+    for index, item in enumerate(dataset.items):
+        box = crop_box(item.bbox, dataset.image(index).shape[:2])
+        transform = crop_transform(box, oracle.image_size)
+        true = dataset.labels(index, head)
+        wanted = nme(transform.to_full(points[index]), true, np.array(item.bbox))
+        assert found.mesh_nme[index] == pytest.approx(wanted, rel=1e-5)
+    assert found.to_dict()["mesh_nme"] == pytest.approx(found.mesh_nme.mean())
+    oracle.asked.clear()
+    del oracle.answers["params"]
+    assert evaluate(oracle, dataset, head).mesh_nme is None
