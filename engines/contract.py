@@ -106,7 +106,7 @@ class Cost:
     """Work of one image."""
 
     flops: int
-    """A multiply-add counts as 2; attention products are counted."""
+    """Of the deployed graph; a multiply-add counts as 2, and attention products are counted."""
     weight_bytes: dict[str, int]
     """Bytes of the weights, by recipe."""
 

@@ -41,7 +41,6 @@ from trans3dhead.head.model import HeadModel
 from trans3dhead.head.source import head_by_identity
 from trans3dhead.head.surface import VERTEX_COUNT
 from trans3dhead.network.config import IMAGE_MEAN, IMAGE_STD, NetworkConfig
-from trans3dhead.network.cost import flops_per_image
 from trans3dhead.training.checkpoint import Checkpoint, load_checkpoint
 from trans3dhead.training.provenance import git_revision, library_versions
 
@@ -136,6 +135,8 @@ def export_bundle(
         progress("tracing", 1, 1)
         if qamem == "auto" and has_qamem(config):
             chosen = _with_buildable_form(chosen, traced)
+        products = onnx_products(ir.to_proto(traced))
+        flops = sum(product.flops for product in products) // (batch or 1)
         entries, weights = {}, {}
         for recipe in chosen:
             lowered = lower(traced, recipe)
@@ -166,7 +167,7 @@ def export_bundle(
             parameters=_layout_sizes(config),
             head=_identity(model_of_head, include_head),
             recipes=entries,
-            cost=Cost(flops=flops_per_image(config), weight_bytes=weights),
+            cost=Cost(flops=flops, weight_bytes=weights),
             provenance=_provenance(trained),
             largest=largest_values(traced, truth.images, batch),
         )

@@ -57,7 +57,8 @@ def test_half_takes_nearly_all_the_arithmetic(
 ) -> None:
     report = bundles[variant]
     assert report.contract.recipes["fp16"].low_flops_share > 0.99
-    assert report.contract.cost.flops == pytest.approx(14.0e9, rel=0.03)
+    # what the deployed form folds away is no work of an engine's: 0.46 of 14.03 GFLOP
+    assert report.contract.cost.flops == pytest.approx(13.57e9, rel=0.001)
     assert report.contract.cost.weight_bytes["fp32"] > 170e6
     assert report.sizes["fp16.onnx"] < 120e6
 
