@@ -36,7 +36,7 @@ lint: $(VENV)/.ready-test
 # runtime had been loaded beside it.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -m "not gpu and not slow"
 DEMO_TESTS = $(sort $(shell grep -rl --include='test_*.py' 'demo: Demo' tests))
-TRAINING_TESTS := tests/trans3dhead/training
+TRAINING_TESTS := tests/trans3dhead/training tests/benchmarks/throughput/test_loader.py
 
 test: lint
 	$(MAKE) --no-print-directory -j2 --output-sync=line test-rooms test-demo

@@ -60,6 +60,7 @@ def bench_table(report: BenchReport) -> Table:
             row.name,
             str(row.batch),
             row.precision,
+            row.parity or NOTHING,
             f"{row.images_per_second:.1f}",
             ratio,
             *map(milliseconds, (latency.median, latency.p90, latency.p95, latency.p99)),
@@ -73,6 +74,7 @@ def bench_table(report: BenchReport) -> Table:
             Column(label="row", number=False),
             Column(label="batch"),
             Column(label="precision", number=False),
+            Column(label="parity", number=False),
             Column(label="images/s"),
             Column(label="times the first"),
             Column(label="median"),
@@ -100,6 +102,8 @@ def notes(report: BenchReport) -> list[str]:
         '"times the first": images a second over those of the first row of that batch size, '
         "with its 95 % interval.",
     ]
+    if any(row.parity for row in report.rows):
+        lines.append('Parity: the verdict that `verify` left with the engine; "-": not judged.')
     few = [row.name for row in report.rows if row.latency.calls < FEW_CALLS]
     if few:
         lines.append(f"Under {FEW_CALLS} calls p99 is close to the slowest one.")

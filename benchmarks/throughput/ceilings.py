@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.throughput.roofline import COPY, Ceiling
+from engines.machine import instruction_sets
 
 Product = Callable[[], object]
 """One square matrix product."""
@@ -24,7 +25,7 @@ COPY_BYTES = 1 << 28
 """Far above any cache."""
 SECONDS = 0.25
 """For each library and size."""
-FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
+FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
 
 
 def measure_ceilings(threads: int | None) -> list[Ceiling]:
@@ -65,42 +66,53 @@ Library = tuple[str, str, str, tuple[int, ...], Callable[[int], Product]]
 def _libraries(threads: int | None) -> Iterator[Library]:
     """Those that are here."""
     if find_spec("onnxruntime"):
-        yield "cpu", "ONNX Runtime", FLOAT32, SIZES, partial(_onnxruntime, threads=threads)
+        for kind in (FLOAT32, INT8):
+            make = partial(_onnxruntime, kind=kind, threads=threads)
+            yield "cpu", "ONNX Runtime", kind, SIZES, make
     if find_spec("openvino"):
         import openvino
 
         able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        for kind, word in ((FLOAT32, "FP32"), (BFLOAT16, "BF16")):
+        for kind, word in ((FLOAT32, "FP32"), (BFLOAT16, "BF16"), (INT8, "INT8")):
             if word in able:
                 yield "cpu", "OpenVINO", kind, SIZES, partial(_openvino, kind=kind, threads=threads)
     if find_spec("torch"):
         import torch
 
-        on_cpu = partial(_torch, dtype=torch.float32, device="cpu")
-        yield "cpu", "PyTorch", FLOAT32, SIZES, on_cpu
+        # without instructions for it PyTorch computes bfloat16 one by one
+        able = {"avx512_bf16", "amx_bf16"}.intersection(instruction_sets())
+        for kind in (FLOAT32, BFLOAT16) if able else (FLOAT32,):
+            on_cpu = partial(_torch, dtype=getattr(torch, kind), device="cpu")
+            yield "cpu", "PyTorch", kind, SIZES, on_cpu
         if torch.cuda.is_available():
             for kind in (FLOAT32, FLOAT16, BFLOAT16):
                 on_gpu = partial(_torch, dtype=getattr(torch, kind), device="cuda")
                 yield "gpu", "cuBLAS", kind, GPU_SIZES, on_gpu
 
 
-def _onnxruntime(size: int, threads: int | None) -> Product:
+def _onnxruntime(size: int, kind: str, threads: int | None) -> Product:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     from engines.onnxruntime_session import create_session
 
+    if kind == INT8:
+        operator, left, right = "MatMulInteger", _whole(size, np.uint8), _whole(size, np.int8)
+        given, made = TensorProto.UINT8, TensorProto.INT32
+    else:
+        operator, left, right = "MatMul", _square(size), _square(size)
+        given = made = TensorProto.FLOAT
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [helper.make_node(operator, ["x", "w"], ["y"])],
         "product",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, size])],
-        [numpy_helper.from_array(_square(size), "w")],
+        [helper.make_tensor_value_info("x", given, [size, size])],
+        [helper.make_tensor_value_info("y", made, [size, size])],
+        [numpy_helper.from_array(right, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     session = create_session(model.SerializeToString(), "cpu", threads)
-    inputs = {"x": _square(size)}
+    inputs = {"x": left}
     return lambda: session.run(None, inputs)
 
 
@@ -109,10 +121,14 @@ def _openvino(size: int, kind: str, threads: int | None) -> Product:
     from openvino import opset13 as ops
 
     x = ops.parameter([size, size], np.float32)
-    model = openvino.Model([ops.matmul(x, ops.constant(_square(size)), False, False)], [x], "p")
-    settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": {FLOAT32: "f32", BFLOAT16: "bf16"}[kind]
-    }
+    left, right = x, ops.constant(_square(size))
+    if kind == INT8:  # as a quantised graph says it; rounding the input is part of the product
+        low, high = ops.constant(np.float32(0)), ops.constant(np.float32(1))
+        left = ops.fake_quantize(x, low, high, low, high, 256)
+        whole = ops.convert(ops.constant(_whole(size, np.int8)), np.float32)
+        right = ops.multiply(whole, ops.constant(np.full((1, size), 0.01, np.float32)))
+    model = openvino.Model([ops.matmul(left, right, False, False)], [x], "p")
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16" if kind == BFLOAT16 else "f32"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
@@ -137,6 +153,11 @@ def _torch(size: int, dtype: Any, device: str) -> Product:
 
 def _square(size: int) -> np.ndarray:
     return np.random.default_rng(0).random((size, size), dtype=np.float32)
+
+
+def _whole(size: int, dtype: type[np.integer[Any]]) -> np.ndarray:
+    limits = np.iinfo(dtype)
+    return np.random.default_rng(0).integers(limits.min, limits.max, (size, size), dtype)
 
 
 def _copy() -> Ceiling:

@@ -6,9 +6,9 @@ import io
 from benchmarks.throughput.results import BenchReport
 
 FIELDS = (
-    "row", "batch", "precision", "threads", "in_flight", "images_per_second", "times_baseline",
-    "low", "high", "baseline", "median_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms",
-    "largest_ms", "calls", "limit_images_per_second", "attained", "binds",
+    "row", "batch", "precision", "parity", "threads", "in_flight", "images_per_second",
+    "times_baseline", "low", "high", "baseline", "median_ms", "p90_ms", "p95_ms", "p99_ms",
+    "mean_ms", "std_ms", "largest_ms", "calls", "limit_images_per_second", "attained", "binds",
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ def bench_csv(report: BenchReport) -> str:
                 row.name,
                 row.batch,
                 row.precision,
+                row.parity,
                 row.threads,
                 row.in_flight,
                 row.images_per_second,

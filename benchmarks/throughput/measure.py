@@ -74,6 +74,8 @@ class Row:
     """Of the CPU; None where the runtime chose."""
     work: Work | None = None
     """None where it cannot be counted."""
+    parity: str | None = None
+    """The verdict of `verify` on it; None where it was not judged."""
     beside: tuple[Callable[[], object], ...] = ()
     """The same call of further engines, made by other threads at the same time."""
     pipeline: "Pipeline | None" = None

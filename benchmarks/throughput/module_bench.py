@@ -45,7 +45,7 @@ def profile_modules(
             sense.
     """
     _check(engines, checkpoint, batch=batch, depth=depth, seconds=seconds)
-    images, names = Images(engines), names_of(engines)
+    images, names = Images(engines), names_of(engines, [[batch]] * len(engines))
     total = len(engines) + (checkpoint is not None)
     profiled = []
     with watch() as watcher:

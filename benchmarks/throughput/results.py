@@ -30,6 +30,8 @@ class BenchRow:
     name: str
     batch: int
     precision: str
+    parity: str | None
+    """The verdict that `verify` left with the engine; None where it was not judged."""
     copies: str
     threads: int | None
     in_flight: int
@@ -144,6 +146,7 @@ def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> Bench
         name=row.name,
         batch=row.batch,
         precision=row.precision,
+        parity=row.parity,
         copies=row.copies,
         threads=row.threads,
         in_flight=row.in_flight,

@@ -94,8 +94,8 @@ def open_rows(
     )
     openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
     openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
-    names = [*names_of(engines), *names_of([path for path, _ in foreign])]
-    finishes: list[Finish | None] = [None] * len(names)
+    paths = [*engines, *(path for path, _ in foreign)]
+    finishes: list[Finish | None] = [None] * len(paths)
     if photo is not None:
         finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
     with ExitStack() as stack:
@@ -103,16 +103,19 @@ def open_rows(
             [stack.enter_context(opener()) for _ in range(max(in_flight))] for opener in openers
         ]
         images = Images(engines)
+        chosen = [batches or _own_batches(copies[0]) for copies in opened]
         sources = [
             _engine_source(
                 name,
                 copies[:count],
                 images,
-                batches=batches,
+                batches=sizes,
                 threads=threads,
                 finish=finish,
             )
-            for name, copies, finish in zip(names, opened, finishes, strict=True)
+            for name, copies, sizes, finish in zip(
+                names_of(paths, chosen), opened, chosen, finishes, strict=True
+            )
             for count in in_flight
         ]
         sizes = sorted({batch for source in sources for batch in source.batches})
@@ -173,20 +176,23 @@ def _open_foreign(path: Path, adapter: Path, threads: int | None) -> Engine:
     return open_foreign(path, adapter, threads)
 
 
+def _own_batches(engine: Engine) -> list[int]:
+    """Those of BATCHES that an engine takes; its optimum where it takes none of them."""
+    manifest = engine.manifest
+    return [batch for batch in BATCHES if manifest.fits(batch)] or [manifest.profiles[0].opt]
+
+
 def _engine_source(
     name: str,
     copies: Sequence[Engine],
     images: "Images",
     *,
-    batches: Sequence[int] | None,
+    batches: Sequence[int],
     threads: int | None,
     finish: Finish | None,
 ) -> Source:
     """An engine, with as many requests in flight as there are copies of it."""
     manifest, size = copies[0].manifest, copies[0].contract.image.size
-    if batches is None:
-        fitting = [batch for batch in BATCHES if manifest.fits(batch)]
-        batches = fitting or [manifest.profiles[0].opt]
     for batch in batches:  # what the engine refuses, it refuses before anything is timed
         for engine in copies:
             engine.infer({"image": images(batch, size)})
@@ -213,6 +219,7 @@ def _engine_source(
             call=first,
             beside=tuple(others),
             precision=manifest.effective.precision,
+            parity=None if manifest.parity is None else str(manifest.parity["verdict"]),
             copies=HOST_TO_HOST,
             threads=threads,
             work=work,
@@ -297,10 +304,15 @@ def _torch_source(
     return Source(batches, row)
 
 
-def names_of(paths: Sequence[Path]) -> list[str]:
-    """Names of engine folders or files; the whole path where two share one."""
-    count = Counter(path.name for path in paths)
-    return [path.name if count[path.name] == 1 else str(path) for path in paths]
+def names_of(paths: Sequence[Path], batches: Sequence[Sequence[int]]) -> list[str]:
+    """Names of engine folders or files; the whole path where two of one batch size share one."""
+    count = Counter(
+        (path.name, batch) for path, sizes in zip(paths, batches, strict=True) for batch in sizes
+    )
+    return [
+        path.name if all(count[path.name, batch] == 1 for batch in sizes) else str(path)
+        for path, sizes in zip(paths, batches, strict=True)
+    ]
 
 
 class Images:

@@ -13,6 +13,7 @@ from benchmarks.throughput.results import summarise
 from benchmarks.throughput.roofline import Ceiling, limit_of
 from benchmarks.throughput.rows import product_kind
 from benchmarks.throughput.watch import Watcher
+from engines.machine import instruction_sets
 
 WORK = Work(flops=1e9, weight_bytes=1e8, image_bytes=1e6, ceiling="float32")
 CEILINGS = [
@@ -72,7 +73,8 @@ def test_this_machine_has_ceilings_by_the_best_library(monkeypatch) -> None:
     monkeypatch.setattr(measured, "SECONDS", 0.01)
     monkeypatch.setattr(measured, "COPY_BYTES", 1 << 20)
     found = {ceiling.kind: ceiling for ceiling in measure_ceilings(1)}
-    assert found.keys() >= {"float32", "copy"}
+    assert found.keys() >= {"float32", "int8", "copy"}
+    assert ("bfloat16" in found) == bool({"avx512_bf16", "amx_bf16"} & set(instruction_sets()))
     assert all(ceiling.value > 1e6 for ceiling in found.values())
 
 
