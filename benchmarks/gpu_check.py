@@ -6,21 +6,16 @@ lies in --out: a log of each step, what it wrote, and `gpu-check.json`, which su
 where a step failed; a runtime that is not installed is left out, and said to be.
 """
 
-import json
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import tyro
 
-from engines.files import write_whole
-from engines.machine import this_machine
+from benchmarks.steps import TRANS3DHEAD, Step, run_steps, tell_failures
 
-TRANS3DHEAD = (sys.executable, "-m", "trans3dhead.cli.main")
 SUMMARY = "gpu-check.json"
 LARGEST = 128
 """Images a call, of the engines that take several."""
@@ -28,32 +23,6 @@ BATCHES = ("16", "64", str(LARGEST))
 PRESET = "paper-gpu"
 HELD_OUT = 200
 """Rendered heads that the checkpoint is measured on."""
-TOLD = 3000
-"""Characters of a log's end that the summary keeps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One process."""
-
-    name: str
-    command: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    """Steps that must have succeeded."""
-    minutes: float = 5.0
-    """It is ended after so long."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """What became of a step."""
-
-    name: str
-    seconds: float
-    code: int | None
-    """Its exit code; None where it was not started, or was ended."""
-    told: str
-    """The end of what it said, or why it did not run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,55 +156,12 @@ def _bench(options: Options, name: str, words: Sequence[str]) -> Step:
     return Step(name=name, command=(*command, "--roofline", "--json", str(file)))
 
 
-def run_steps(planned: Sequence[Step], out: Path, only: Sequence[str] = ()) -> list[Ran]:
-    """Run the steps and write `SUMMARY` after each, so that what was reached is never lost."""
-    out.mkdir(parents=True, exist_ok=True)
-    ran: list[Ran] = []
-    chosen = [step for step in planned if not only or step.name in only]
-    names = {step.name for step in chosen}
-    for step in chosen:
-        succeeded = {done.name for done in ran if done.code == 0}
-        missing = [need for need in step.needs if need in names and need not in succeeded]
-        ran.append(_not_run(step, missing) if missing else _run(step, out))
-        print(f"{ran[-1].code!s:>4} {ran[-1].seconds:7.1f} s  {step.name}", flush=True)
-        summary = {"machine": asdict(this_machine()), "steps": [asdict(done) for done in ran]}
-        write_whole(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
-    return ran
-
-
-def _not_run(step: Step, missing: Sequence[str]) -> Ran:
-    return Ran(name=step.name, seconds=0.0, code=None, told=f"needs {', '.join(missing)}")
-
-
-def _run(step: Step, out: Path) -> Ran:
-    began = time.monotonic()
-    log = out / f"{step.name.replace(' ', '-')}.log"
-    code: int | None = None
-    with log.open("w") as file:
-        try:
-            code = subprocess.run(
-                step.command,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=60 * step.minutes,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            file.write(f"\nended after {step.minutes:g} minutes\n")
-    told = log.read_text(errors="replace")[-TOLD:]
-    return Ran(name=step.name, seconds=time.monotonic() - began, code=code, told=told)
-
-
 def main(options: Options) -> int:
     """Run what was asked for; 1 where a step failed."""
     runtimes = installed()
     print(f"runtimes that are here: {', '.join(runtimes) or 'none'}")
-    ran = run_steps(steps(options, runtimes), options.out, options.only)
-    failed = [done for done in ran if done.code != 0]
-    for done in failed:
-        print(f"\n{done.name}: exit code {done.code}\n{done.told}")
-    return 1 if failed else 0
+    ran = run_steps(steps(options, runtimes), options.out, SUMMARY, options.only)
+    return tell_failures(ran)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,30 @@
 """The measured tables of README and docs, made from the files in `benchmarks/results`.
 
 `python -m benchmarks.report.committed` writes each table anew between its two marks; with `--check`
-it changes nothing, names the pages that differ, and its exit code is 1.
+it changes nothing, names the pages that differ, and its exit code is 1. A mark names a file, or a
+pattern whose newest file counts, and at times which of its tables.
 """
 
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report.committed_bench import goals, matrix, modules, rows, stages
+from benchmarks.report.sources import source_line, told_line
 from benchmarks.report.study_tables import difference_table, study_table
-from benchmarks.report.tables import NOTHING
 from benchmarks.report.video_table import video_table
 from engines.errors import UserError
 from engines.files import write_whole
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-MARKED = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
-"""A file's name, and what stands between the marks."""
-SHOWN = ("python", "torch", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt_rtx_cu13")
-"""Versions that a table's last line gives."""
+MARKED = re.compile(
+    r"(<!-- results: (\S+)(?: (\w+))? -->\n).*?(<!-- end of results -->)", re.DOTALL
+)
+"""A file's name or pattern, which of its tables, and what stands between the marks."""
 
 
 def pages() -> list[Path]:
@@ -38,72 +40,45 @@ def filled(text: str, results: Path = RESULTS) -> str:
     """
 
     def table(found: re.Match[str]) -> str:
-        return f"{found[1]}{_table(results / found[2])}{found[3]}"
+        return f"{found[1]}{_table(_newest(results, found[2]), found[3] or 'rows')}{found[4]}"
 
     return MARKED.sub(table, text)
 
 
-def _table(path: Path) -> str:
-    wish = "expected the JSON of `bench run`, `bench video` or `study` there; mend the page's mark"
+def _newest(results: Path, pattern: str) -> Path:
+    """The file of that name; of several that a pattern fits the last: names begin with dates."""
+    return max(results.glob(pattern), default=results / pattern)
+
+
+def _table(path: Path, view: str) -> str:
+    wish = "expected the JSON of a command that measures there; mend the page's mark"
     try:
         report = json.loads(path.read_text())
-        make = _study if "plan" in report else _video if "clip" in report else _bench
-        return make(path.name, report)
+        return _maker(report, view)(path.name, report)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} makes no table ({error!r}); {wish}") from None
+        raise UserError(f"{path} makes no table {view} ({error!r}); {wish}") from None
+
+
+def _maker(report: Mapping[str, Any], view: str) -> Callable[[str, Mapping[str, Any]], str]:
+    """What makes a table of a report; a KeyError where it has none of that name."""
+    if "plan" in report:
+        return {"rows": _study}[view]
+    if "clip" in report:
+        return {"rows": _video}[view]
+    if "profiled" in report:
+        return {"rows": modules}[view]
+    return {"rows": rows, "matrix": matrix, "goals": goals, "stages": stages}[view]
 
 
 def _study(name: str, report: Mapping[str, Any]) -> str:
     tables = [make(report).markdown() for make in (study_table, difference_table)]
     versions = report["versions"]
-    told = _source(name, report["machine"], versions, "")
+    told = source_line(name, report["machine"], versions, "")
     return "\n".join([*tables, told, ""])
 
 
 def _video(name: str, report: Mapping[str, Any]) -> str:
-    return "\n".join([video_table(report).markdown(), _told(name, report), ""])
-
-
-def _bench(name: str, report: Mapping[str, Any]) -> str:
-    lines = [_row(row) for row in report["rows"]]
-    told = _told(name, report)
-    head = "| row | batch | precision | images/s | times the first | median ms | p99 ms |"
-    ruler = "|---|---:|---|---:|---|---:|---:|"
-    return "\n".join([head, ruler, *lines, "", told, ""])
-
-
-def _row(row: Mapping[str, Any]) -> str:
-    ratio = NOTHING
-    if row["speedup"] is not None:
-        ratio = f"{row['speedup']:.2f}"
-        if row["interval"] is not None:
-            ratio += f" [{row['interval']['low']:.2f}, {row['interval']['high']:.2f}]"
-    latency = row["latency"]
-    cells = (
-        row["name"],
-        str(row["batch"]),
-        row["precision"],
-        f"{row['images_per_second']:.4g}",
-        ratio,
-        f"{latency['median']:.3g}",
-        f"{latency['p99']:.3g}",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def _told(name: str, report: Mapping[str, Any]) -> str:
-    """Machine, date, versions and file in one line."""
-    before = report["before"]
-    able = " ".join(before["instructions"]) or "none named"
-    cores = f", {before['cores']} CPU cores ({able})"
-    source = _source(name, before["machine"], before["versions"], cores)
-    return f"Disturbed: {report['disturbed']}. {source}" if report["disturbed"] else source
-
-
-def _source(name: str, machine: Mapping[str, Any], versions: Mapping[str, str], cores: str) -> str:
-    known = ", ".join(f"{key} {versions[key]}" for key in SHOWN if key in versions)
-    device = machine["gpu"] or machine["cpu"]
-    return f"{device}{cores}, {name[:10]}; {known}. `benchmarks/results/{name}`"
+    return "\n".join([video_table(report).markdown(), told_line(name, report), ""])
 
 
 def main(words: Sequence[str]) -> int:

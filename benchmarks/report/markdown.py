@@ -47,7 +47,7 @@ def bench_markdown(report: BenchReport) -> str:
     parts = [
         "# Throughput",
         bench_table(report).markdown(),
-        *([stage_table(report).markdown()] if report.staged else []),
+        *([stage_table(report.staged, report.photo).markdown()] if report.staged else []),
         *([roofline_table(report).markdown()] if report.ceilings else []),
         *([sustained_table(report).markdown()] if report.sustained else []),
         f"Machine: {machine_line(report)}. Versions: {versions}.",

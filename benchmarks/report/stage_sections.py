@@ -1,5 +1,7 @@
 """What `bench run --stages` shows: where the time of a whole prediction goes."""
 
+from collections.abc import Sequence
+
 from benchmarks.report import pieces
 from benchmarks.report.figures import chart
 from benchmarks.report.pieces import Section
@@ -11,8 +13,12 @@ from benchmarks.throughput.stages import TOLERANCE, Staged
 ANSWERS = {"pass": "yes", "fail": "no", "inconclusive": "open"}
 
 
-def stage_table(report: BenchReport) -> Table:
-    """Mean milliseconds of a call by stage, their sum, and the whole."""
+def stage_table(staged: Sequence[Staged], photo: str | None) -> Table:
+    """Mean milliseconds of a call by stage, their sum, and the whole.
+
+    Args:
+        photo: what they were timed on, in words.
+    """
     labels = (*STAGES[:-1], "post", "sum", "end to end", "gap", "95 %", "host", "GPU")
     return Table(
         title="From an encoded photo to predictions: mean milliseconds of a call",
@@ -22,9 +28,9 @@ def stage_table(report: BenchReport) -> Table:
             *(Column(label=label) for label in labels),
             Column(label="adds up", number=False),
         ),
-        rows=tuple(map(_row, report.staged)),
+        rows=tuple(map(_row, staged)),
         note=(
-            f"A batch is so many readings of one file, a {report.photo}. End to end was timed by "
+            f"A batch is so many readings of one file, a {photo}. End to end was timed by "
             "itself, in calls whose stages were not; gap: the sum over it, less 1, with its 95 % "
             f"interval; it adds up where that lies within {TOLERANCE:.0%}. Host: copies and "
             "inference together. GPU: the network by its own clock. Stages follow one another "
@@ -80,5 +86,5 @@ def stage_section(report: BenchReport) -> Section:
     return Section(
         title="Stages",
         lead="What a photo waits for.",
-        body=[drawn, pieces.table(stage_table(report))],
+        body=[drawn, pieces.table(stage_table(report.staged, report.photo))],
     )

@@ -48,13 +48,14 @@ class Table:
     note: str = ""
 
     def markdown(self) -> str:
-        """The table as Markdown, title first."""
+        """The table as Markdown, its title first where it has one."""
         ruler = ["---:" if column.number else "---" for column in self.columns]
         lines = [[column.label for column in self.columns], ruler]
         lines += [list(row.cells) for row in self.rows]
         body = "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
         note = f"\n\n{self.note}" if self.note else ""
-        return f"### {self.title}\n\n{body}{note}\n"
+        title = f"### {self.title}\n\n" if self.title else ""
+        return f"{title}{body}{note}\n"
 
     def rich(self) -> "RichTable":
         """The table for the terminal."""

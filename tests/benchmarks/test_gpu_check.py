@@ -1,15 +1,14 @@
 """The list of steps: its commands are ones that exist, and a failure is neither lost nor hidden."""
 
 import importlib
-import json
 import math
-import sys
 from pathlib import Path
 
 import pytest
 import tyro
 
-from benchmarks.gpu_check import SUMMARY, TRANS3DHEAD, Options, Step, run_steps, steps
+from benchmarks.gpu_check import Options, steps
+from benchmarks.steps import TRANS3DHEAD
 from benchmarks.throughput.layer_limit import convolutions, images_per_second
 from engines.errors import UserError
 from trans3dhead.cli.main import COMMANDS
@@ -19,10 +18,6 @@ RUNTIMES = {
     "onnxruntime-cuda": ("--runtime", "onnxruntime", "--provider", "cuda"),
     "tensorrt": ("--runtime", "tensorrt"),
 }
-
-
-def python(name: str, code: str, **more) -> Step:
-    return Step(name=name, command=(sys.executable, "-c", code), **more)
 
 
 def test_every_planned_command_is_one_of_ours(tmp_path: Path) -> None:
@@ -43,31 +38,6 @@ def test_every_planned_command_is_one_of_ours(tmp_path: Path) -> None:
 def test_a_trained_checkpoint_is_not_trained_again(tmp_path: Path) -> None:
     planned = steps(Options(out=tmp_path, checkpoint=tmp_path / "c.safetensors"), RUNTIMES)
     assert not {"train", "heads train"} & {step.name for step in planned}
-
-
-def test_what_fails_is_told_and_stops_only_what_needs_it(tmp_path: Path) -> None:
-    planned = [
-        python("broken", "print('why'); raise SystemExit(3)"),
-        python("slow", "import time; time.sleep(60)", minutes=0.01),
-        python("after broken", "print('never')", needs=("broken",)),
-        python("well", "print('done')"),
-        python("after well", "print('done too')", needs=("well",)),
-    ]
-    ran = run_steps(planned, tmp_path)
-    assert [done.code for done in ran] == [3, None, None, 0, 0]
-    told = {
-        step["name"]: step["told"] for step in json.loads((tmp_path / SUMMARY).read_text())["steps"]
-    }
-    assert "why" in told["broken"]
-    assert "ended after 0.01 minutes" in told["slow"]
-    assert told["after broken"] == "needs broken"
-    assert (tmp_path / "after-well.log").read_text() == "done too\n"
-
-
-def test_some_steps_alone(tmp_path: Path) -> None:
-    """What they need is then taken to be there."""
-    planned = [python("first", "raise SystemExit(1)"), python("second", "", needs=("first",))]
-    assert [done.name for done in run_steps(planned, tmp_path, ["second"])] == ["second"]
 
 
 def test_the_backbone_has_the_convolutions_of_resnet50() -> None:

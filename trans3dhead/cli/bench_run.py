@@ -154,7 +154,7 @@ def _print(console: "Console", report: "BenchReport") -> None:
     if report.sustained:
         console.print(sustained_table(report).rich())
     if report.staged:
-        console.print(stage_table(report).rich())
+        console.print(stage_table(report.staged, report.photo).rich())
     say(console, machine_line(report))
     if report.disturbed:
         say(console, f"disturbed: {report.disturbed}", "yellow")

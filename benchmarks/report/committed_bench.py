@@ -1,0 +1,163 @@
+"""Tables of committed reports of `bench run` and `bench modules`, from their JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.report.module_sections import module_table
+from benchmarks.report.sources import told_line
+from benchmarks.report.stage_sections import stage_table
+from benchmarks.report.tables import NOTHING, Column, Row, Table
+from benchmarks.throughput.modules import Profiled
+from benchmarks.throughput.stages import Staged
+from engines.records import from_value
+
+Report = Mapping[str, Any]
+
+
+def rows(name: str, report: Report) -> str:
+    """Every row: speed, ratio, latency, and what of the machine's limit it reaches."""
+    judged = any(row.get("parity") for row in report["rows"])
+    table = Table(
+        title="",
+        columns=(
+            Column(label="row", number=False),
+            Column(label="batch"),
+            Column(label="precision", number=False),
+            *([Column(label="parity", number=False)] if judged else []),
+            Column(label="images/s"),
+            Column(label="times the first", number=False),
+            Column(label="median ms"),
+            Column(label="p99 ms"),
+            Column(label="of its limit"),
+        ),
+        rows=tuple(
+            Row(
+                cells=(
+                    row["name"],
+                    str(row["batch"]),
+                    row["precision"],
+                    *([row["parity"] or NOTHING] if judged else []),
+                    f"{row['images_per_second']:.4g}",
+                    _ratio(row),
+                    f"{row['latency']['median']:.3g}",
+                    f"{row['latency']['p99']:.3g}",
+                    NOTHING if row["limit"] is None else f"{row['limit']['attained']:.0%}",
+                )
+            )
+            for row in report["rows"]
+        ),
+    )
+    return "\n".join([table.markdown(), told_line(name, report), ""])
+
+
+def matrix(name: str, report: Report) -> str:
+    """A line for each engine: images a second at each batch size, and times the first."""
+    batches = list(dict.fromkeys(row["batch"] for row in report["rows"]))
+    engines: dict[str, dict[int, Report]] = {}
+    for row in report["rows"]:
+        engines.setdefault(row["name"], {})[row["batch"]] = row
+    lines = []
+    for engine, found in engines.items():
+        verdicts = dict.fromkeys(row.get("parity") or NOTHING for row in found.values())
+        cells = [_speed(found[batch]) if batch in found else NOTHING for batch in batches]
+        precision = next(iter(found.values()))["precision"]
+        lines.append(Row(cells=(engine, precision, ", ".join(verdicts), *cells)))
+    table = Table(
+        title="",
+        columns=(
+            Column(label="images/s", number=False),
+            Column(label="precision", number=False),
+            Column(label="parity", number=False),
+            *(Column(label=f"batch {batch}") for batch in batches),
+        ),
+        rows=tuple(lines),
+    )
+    return "\n".join([table.markdown(), told_line(name, report), ""])
+
+
+def _speed(row: Report) -> str:
+    ratio = "" if row["speedup"] is None else f" ({row['speedup']:.1f} times)"
+    return f"{row['images_per_second']:.1f}{ratio}"
+
+
+def _ratio(row: Report) -> str:
+    if row["speedup"] is None:
+        return NOTHING
+    interval = row["interval"]
+    within = f" [{interval['low']:.2f}, {interval['high']:.2f}]" if interval else ""
+    return f"{row['speedup']:.2f}{within}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What a row shall reach."""
+
+    row: str
+    batch: int
+    least: float
+    of: str
+    """The quantity: "times PyTorch", "of the ceiling" or "images/s"."""
+
+
+GOALS = (
+    Goal(row="onnxruntime-fp32", batch=1, least=1.7, of="times PyTorch"),
+    Goal(row="openvino-bf16", batch=1, least=7.0, of="times PyTorch"),
+    Goal(row="openvino-bf16", batch=16, least=0.75, of="of the ceiling"),
+    Goal(row="openvino-int8-backbone", batch=1, least=115.0, of="images/s"),
+)
+"""Of a run on a CPU with AMX, two cores."""
+
+
+def goals(name: str, report: Report) -> str:
+    """Each goal beside what was reached."""
+    found = {(row["name"], row["batch"]): row for row in report["rows"]}
+    table = Table(
+        title="",
+        columns=(
+            Column(label="row", number=False),
+            Column(label="batch"),
+            Column(label="goal"),
+            Column(label="reached"),
+            Column(label="", number=False),
+        ),
+        rows=tuple(_goal(goal, found.get((goal.row, goal.batch))) for goal in GOALS),
+    )
+    return "\n".join([table.markdown(), told_line(name, report), ""])
+
+
+def _goal(goal: Goal, row: Report | None) -> Row:
+    """Reached where the whole interval of the ratio is; a value without one decides itself."""
+    low = high = value = None
+    shown = NOTHING
+    if row is not None and goal.of == "times PyTorch":
+        value, interval = row["speedup"], row["interval"]
+        low, high = (interval["low"], interval["high"]) if interval else (value, value)
+        shown = _ratio(row)
+    elif row is not None and goal.of == "images/s":
+        value = low = high = row["images_per_second"]
+        shown = f"{value:.1f}"
+    elif row is not None and row["limit"] is not None:
+        value = low = high = row["limit"]["attained"]
+        shown = f"{value:.0%}"
+    verdict = "not measured"
+    if low is not None and high is not None:
+        verdict = "met" if low >= goal.least else "missed" if high < goal.least else "open"
+    least = f"{goal.least:.0%}" if goal.of == "of the ceiling" else f"{goal.least:g}"
+    return Row(cells=(goal.row, str(goal.batch), f"{least} {goal.of}", shown, verdict))
+
+
+def stages(name: str, report: Report) -> str:
+    """The way from an encoded photo to predictions."""
+    staged = [from_value(Staged, row, name) for row in report["staged"]]
+    return "\n".join([stage_table(staged, report["photo"]).markdown(), told_line(name, report), ""])
+
+
+def modules(name: str, report: Report) -> str:
+    """The parts of each engine that was recorded."""
+    tables = []
+    for found in report["profiled"]:
+        fields = {key: value for key, value in found.items() if key != "attributed"}
+        tables.append(module_table(from_value(Profiled, fields, name)).markdown())
+    before = {"before": report["machine"], "disturbed": report["disturbed"]}
+    return "\n".join([*tables, told_line(name, before), ""])
