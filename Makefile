@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check --progress-bar off -qq -c constraints/cpu.txt
 MINUTES ?= 60
 
-.PHONY: setup demo test test-rooms test-demo test-slow lint checkpoint docs gallery gpu-check clean
+.PHONY: setup demo test test-rooms test-demo test-slow lint checkpoint docs gallery gpu-check bench-cpu clean
 .DELETE_ON_ERROR:
 
 # Two stamps: the demo does not wait for the test tools, and a second run installs nothing.
@@ -67,6 +67,13 @@ gallery: $(VENV)/.ready
 # size by every runtime that is there. What it found comes to lie in build/gpu-check.
 gpu-check: $(VENV)/.ready-test
 	$(BIN)/python -m benchmarks.gpu_check
+
+# The CPU table of README and docs: every engine that this CPU can run, of a trained full-size
+# checkpoint, at batch 1, 4 and 16. For a machine that does nothing else; half an hour on two cores.
+CHECKPOINT ?= build/full.safetensors
+bench-cpu: $(VENV)/.ready
+	rm -rf build/bench-cpu
+	$(BIN)/python -m benchmarks.cpu_check $(CHECKPOINT) --publish
 
 clean:
 	rm -rf demo build *.egg-info

@@ -22,7 +22,7 @@ def test_every_report_makes_a_table_with_all_its_rows(path: Path) -> None:
     rows = json.loads(path.read_text())["rows"]
     text = filled(PAGE.format(path.name))
     assert text.startswith("before\n") and text.endswith("<!-- end of results -->\nafter\n")
-    assert text.count("\n| ") == len(rows) + 1
+    assert text.count("\n| ") == len(rows) + 2  # head and ruler
     assert filled(text) == text
     assert path.name[:10] in text
 
