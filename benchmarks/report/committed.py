@@ -40,14 +40,17 @@ def filled(text: str, results: Path = RESULTS) -> str:
     """
 
     def table(found: re.Match[str]) -> str:
-        return f"{found[1]}{_table(_newest(results, found[2]), found[3] or 'rows')}{found[4]}"
+        return f"{found[1]}{_newest_table(results, found[2], found[3] or 'rows')}{found[4]}"
 
     return MARKED.sub(table, text)
 
 
-def _newest(results: Path, pattern: str) -> Path:
-    """The file of that name; of several that a pattern fits the last: names begin with dates."""
-    return max(results.glob(pattern), default=results / pattern)
+def _newest_table(results: Path, name: str, view: str) -> str:
+    """Of the file of that name; of several that a pattern fits the last: they begin with dates."""
+    path = max(results.glob(name), default=results / name)
+    if "*" in path.name:  # a pattern that none fits
+        return "Not measured yet.\n"
+    return _table(path, view)
 
 
 def _table(path: Path, view: str) -> str:

@@ -128,7 +128,8 @@ def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
     with pytest.raises(UserError, match="makes no table weather"):
         page(f"*-{BENCH} weather")
     with pytest.raises(UserError, match=r"nothing.json makes no table"):
-        page("*-nothing.json")
+        page("nothing.json")
+    assert "\nNot measured yet.\n" in page("*-nothing.json")
 
 
 def test_a_goal_within_the_interval_is_open(out: Path, tmp_path: Path) -> None:
