@@ -12,6 +12,7 @@ import numpy as np
 from engines.contract import Contract
 from engines.device import Array, open_device
 from engines.device_buffers import Buffers
+from engines.errors import UserError
 from engines.steps import COPY_IN, INFERENCE, Mark
 
 KEPT_GRAPHS = 32
@@ -36,7 +37,8 @@ class CudaSession:
         """
         self._contract = contract
         self._bindings: dict[int, tuple[Any, Any]] = {}
-        self._session, self.graphs = _session(make)
+        self._session, self._captures = _session(make)
+        self.graphs = self._captures
         self._device = open_device()
         try:
             with self._device.current():
@@ -74,6 +76,20 @@ class CudaSession:
         for name, values in staged.items():
             np.copyto(out[name], values)
 
+    def replay(self, wanted: bool) -> None:
+        """Switch graphs on or off.
+
+        Raises:
+            UserError: they are wanted, and the model has a node that cannot be captured.
+        """
+        if wanted and not self._captures:
+            raise UserError(
+                "CUDA graphs were asked for; ONNX Runtime cannot capture this model, a node of "
+                "which runs on the CPU; expected all on the GPU; leave them off"
+            )
+        self.graphs = wanted
+        self._bindings.clear()
+
     def close(self) -> None:
         """Give session, graphs and memory back."""
         self._bindings.clear()
@@ -94,9 +110,9 @@ class CudaSession:
                 dtype, shape = np.dtype(spec.dtype).type, list(spec.shape(batch))
                 bind(spec.name, "cuda", 0, dtype, shape, addresses[spec.name])
         options = onnxruntime.RunOptions()
-        if self.graphs:
-            known = len(self._bindings)
-            options.add_run_config_entry(GRAPH_KEY, str(batch) if known < KEPT_GRAPHS else NO_GRAPH)
+        if self._captures:
+            kept = self.graphs and len(self._bindings) < KEPT_GRAPHS
+            options.add_run_config_entry(GRAPH_KEY, str(batch) if kept else NO_GRAPH)
         return binding, options
 
 

@@ -224,6 +224,17 @@ class OnnxRuntimeEngine(Engine):
                 "expected an answer; open it anew, or build it anew with --force"
             ) from None
 
+    @property
+    def graphs(self) -> bool | None:
+        return None if self._on_gpu is None else self._on_gpu.graphs
+
+    @graphs.setter
+    def graphs(self, wanted: bool) -> None:
+        if self._on_gpu is None:
+            self._refuse_graphs()
+        else:
+            self._on_gpu.replay(wanted)
+
     def metadata(self) -> dict[str, Any]:
         found = super().metadata()
         if self._on_gpu is not None:

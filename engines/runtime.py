@@ -115,6 +115,21 @@ class Engine(ABC):
         its own was read."""
         return None
 
+    @property
+    def graphs(self) -> bool | None:
+        """Whether calls replay CUDA graphs; may be set. None where the runtime has none."""
+        return None
+
+    @graphs.setter
+    def graphs(self, wanted: bool) -> None:
+        self._refuse_graphs()
+
+    def _refuse_graphs(self) -> None:
+        raise UserError(
+            f"CUDA graphs came for {self.manifest.name}, which computes without; expected an "
+            "engine of TensorRT or of ONNX Runtime's CUDA provider; leave it out"
+        )
+
     def metadata(self) -> dict[str, Any]:
         """What the engine is: contract's inputs and outputs, and the manifest, as JSON values."""
         return {

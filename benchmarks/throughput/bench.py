@@ -33,6 +33,7 @@ def bench(
     threads: int | None = None,
     sustained: float | None = None,
     photo: Photo | None = None,
+    without_graphs: bool = False,
     roofline: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BenchReport:
@@ -40,7 +41,7 @@ def bench(
 
     Args:
         engines, foreign, checkpoint, compiled, device, precisions, head, batches, in_flight,
-            threads, photo: see `rows.open_rows`.
+            threads, photo, without_graphs: see `rows.open_rows`.
         seconds: of counted calls for each row.
         sustained: seconds of one long visit to each row after the rounds; none where None.
         photo: what whole predictions are made of, stage by stage; none where None.
@@ -66,6 +67,7 @@ def bench(
         in_flight=in_flight,
         threads=threads,
         photo=photo,
+        without_graphs=without_graphs,
     ) as rows:
         ceilings = measure_ceilings(threads) if roofline else []
         with watch() as watcher:

@@ -26,6 +26,7 @@ BATCHES = (1, 4, 16)
 """Where none are asked for: those of these that a row can take."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "tensorrt-rtx")
 """What computes on a GPU, as manifests name it."""
+PLAIN = ", no CUDA graphs"
 HOST_TO_HOST = "in and out: uint8 crops to the runtime, every output back to host arrays"
 
 
@@ -65,6 +66,7 @@ def open_rows(
     in_flight: Sequence[int] = (1,),
     threads: int | None = None,
     photo: Photo | None = None,
+    without_graphs: bool = False,
 ) -> Iterator[list[Row]]:
     """Open everything and give its rows, batch by batch, a checkpoint's first; close at the end.
 
@@ -81,6 +83,7 @@ def open_rows(
         threads: CPU threads of every engine; each runtime's own choice where None.
         photo: gives each row of one request in flight a pipeline from it; a peer's file, whose
             answers nobody knows how to finish, has none.
+        without_graphs: whether to time each engine without CUDA graphs too.
 
     Raises:
         UserError: something cannot be opened, or a batch is outside an engine's profiles.
@@ -95,6 +98,9 @@ def open_rows(
     openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
     openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
     paths = [*engines, *(path for path, _ in foreign)]
+    if without_graphs:
+        openers += [partial(_open_plain, folder, threads) for folder in engines]
+        paths += engines
     finishes: list[Finish | None] = [None] * len(paths)
     if photo is not None:
         finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
@@ -104,6 +110,9 @@ def open_rows(
         ]
         images = Images(engines)
         chosen = [batches or _own_batches(copies[0]) for copies in opened]
+        usual = len(engines) + len(foreign)
+        names = names_of(paths[:usual], chosen[:usual])
+        names += [f"{name}{PLAIN}" for name in names[: len(paths) - usual]]
         sources = [
             _engine_source(
                 name,
@@ -113,9 +122,7 @@ def open_rows(
                 threads=threads,
                 finish=finish,
             )
-            for name, copies, sizes, finish in zip(
-                names_of(paths, chosen), opened, chosen, finishes, strict=True
-            )
+            for name, copies, sizes, finish in zip(names, opened, chosen, finishes, strict=True)
             for count in in_flight
         ]
         sizes = sorted({batch for source in sources for batch in source.batches})
@@ -168,6 +175,16 @@ def _check(
 
 def _head_of(folder: Path, head: Path | None) -> HeadSurface:
     return head_of(Bundle.open(bundle_of(folder.absolute())), head)
+
+
+def _open_plain(folder: Path, threads: int | None) -> Engine:
+    engine = open_engine(folder, threads)
+    try:
+        engine.graphs = False
+    except UserError:
+        engine.close()
+        raise
+    return engine
 
 
 def _open_foreign(path: Path, adapter: Path, threads: int | None) -> Engine:

@@ -214,6 +214,31 @@ def test_what_cannot_be_captured_runs_without_graphs(
         open_engine(folder)
 
 
+def test_graphs_are_switched_off_and_on(bundle: Path, make_images: Images, on_v100: Gpu) -> None:
+    images = make_images(2)
+    with open_engine(build(bundle, "cuda")) as engine:
+        expected = engine.infer({"image": images})
+        used = StandIn.made[-1]
+        for wanted, graph in ((False, "-1"), (True, "2")):
+            engine.graphs = wanted
+            found = engine.infer({"image": images})
+            np.testing.assert_array_equal(found["params"], expected["params"])
+            assert (engine.graphs, used.graphs[-1]) == (wanted, graph)
+    assert on_v100.left_over() == {}
+
+
+@pytest.mark.usefixtures("on_v100")
+def test_graphs_of_a_model_that_has_none_are_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(bundle, "cuda")
+    monkeypatch.setattr(StandIn, "uncapturable", "cannot use the graph capture feature")
+    with open_engine(folder) as engine:
+        engine.graphs = False
+        with pytest.raises(UserError, match="cannot capture this model"):
+            engine.graphs = True
+
+
 @pytest.mark.usefixtures("on_v100")
 def test_the_tensorrt_provider_has_profile_and_cache(bundle: Path) -> None:
     folder = build(bundle, "tensorrt")

@@ -88,6 +88,13 @@ def test_a_call_tells_its_steps_and_answers_the_same(
         np.testing.assert_array_equal(marked[name], values)
 
 
+def test_a_cpu_has_no_graphs_to_switch(engine_folder: Path) -> None:
+    with open_engine(engine_folder, threads=1) as engine:
+        assert engine.graphs is None
+        with pytest.raises(UserError, match="computes without; expected an engine of TensorRT"):
+            engine.graphs = False
+
+
 def test_answers_belong_to_the_caller(engine_folder: Path, make_images: Images) -> None:
     photos = make_images(2)
     with open_engine(engine_folder) as engine:

@@ -49,6 +49,8 @@ class Options(CommonOptions):
     in_flight: tuple[int, ...] = (1,)
     """Requests under way at a time, such as 1 2: a row of each engine for each number. Each request
     has an engine and a thread of its own; --threads are those of one engine."""
+    without_graphs: bool = False
+    """Also time each engine without CUDA graphs, which those on a GPU replay where they can."""
     seconds: float = 5.0
     """Counted seconds for each row."""
     sustained: float | None = None
@@ -100,6 +102,7 @@ def run(options: Options) -> Outcome:
             threads=options.threads,
             sustained=options.sustained,
             photo=photo,
+            without_graphs=options.without_graphs,
             roofline=options.roofline,
             progress=progress,
         )

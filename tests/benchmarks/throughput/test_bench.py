@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.throughput.bench import bench
 from benchmarks.throughput.rows import Images, open_rows
 from engines.errors import UserError
 from engines.manifest import BatchProfile
+from engines.runtime import Engine, open_engine
 from trans3dhead.cli.main import main
 
 
@@ -173,6 +175,55 @@ def test_what_cannot_be_timed_is_refused(engine, change, said) -> None:
 def test_engines_of_one_name_are_told_apart(engine) -> None:
     with open_rows([engine, engine], batches=[1]) as rows:
         assert [row.name for row in rows] == [str(engine)] * 2
+
+
+class Graphed:
+    """An engine that could replay CUDA graphs, as far as a row can see."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self.graphs = engine, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def __enter__(self) -> "Graphed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+
+
+def test_an_engine_without_cuda_graphs_is_a_row_beside_the_usual_one(engine, monkeypatch) -> None:
+    opened: list[Graphed] = []
+
+    def open_graphed(folder: Path, threads: int | None) -> Graphed:
+        opened.append(Graphed(open_engine(folder, threads)))
+        return opened[-1]
+
+    monkeypatch.setattr("benchmarks.throughput.rows.open_engine", open_graphed)
+    with open_rows([engine], batches=[1, 2], without_graphs=True, threads=1) as rows:
+        assert [(row.name, row.batch) for row in rows] == [
+            ("planted", 1), ("planted, no CUDA graphs", 1),
+            ("planted", 2), ("planted, no CUDA graphs", 2),
+        ]  # fmt: skip
+        assert [one.graphs for one in opened] == [True, False]
+        assert all(row.call()["params"].shape == (row.batch, 413) for row in rows)
+
+
+def test_an_engine_that_has_no_graphs_is_not_timed_without_them(engine) -> None:
+    with pytest.raises(UserError, match="computes without"):
+        bench([engine], batches=[1], without_graphs=True, threads=1)
+
+
+def test_a_disturbed_run_says_so_in_all_forms(engine, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("benchmarks.throughput.watch.DISTURBING", -1.0)
+    files = {form: tmp_path / f"bench.{form}" for form in ("json", "html", "markdown")}
+    options = [word for form, path in files.items() for word in (f"--{form}", str(path))]
+    words = ["bench", "run", str(engine), "--seconds", "0.1", "--batch", "1", *options]
+    assert main(words) == 0
+    assert "disturbed: " in capsys.readouterr().out
+    assert "busy with other work" in json.loads(files["json"].read_text())["disturbed"]
+    assert all("Disturbed: " in files[form].read_text() for form in ("html", "markdown"))
 
 
 def test_the_command_writes_all_its_forms(engine, tmp_path, capsys) -> None:
