@@ -97,8 +97,12 @@ class RecipeEntry:
     """Nodes of the graph by kind."""
     lowered: tuple[str, ...] = ()
     """Modules of that type, by path; `*` stands for anything."""
+    quantised: tuple[str, ...] = ()
+    """Modules whose convolutions take int8."""
     kept: tuple[str, ...] = ()
-    """Modules within those that stay in float32."""
+    """Modules within either that stay in float32."""
+    calibration_images: int = 0
+    """Reference images, the first ones, by which the ranges of int8 values were chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ class Machine:
 
 INSTRUCTION_SETS = (
     "avx2",
+    "avx_vnni",
     "avx512f",
     "avx512_vnni",
     "avx512_bf16",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError, one_line
+from engines.integers import BITS, check_bits, unsigned_bits, with_unsigned_values
 from engines.layer_times import LayerProfile
 from engines.machine import this_machine
 from engines.manifest import Manifest
@@ -74,7 +75,7 @@ class OnnxRuntime(Runtime):
                     f"--half {options.half} came; recipe {recipe} holds nothing in half; "
                     "leave --half out"
                 )
-            return provider, {}
+            return provider, {BITS: unsigned_bits()} if DEQUANTIZE in entry.node_counts else {}
         return provider, {"half": options.half or ("emulated" if provider == "cpu" else "native")}
 
     def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
@@ -89,7 +90,11 @@ class OnnxRuntime(Runtime):
         path = folder / GRAPH_FILE
         progress("writing the graph", 0.0)
         if order.recipe.precision == "float32":
-            shutil.copyfile(order.graph, path)
+            if BITS in order.settings:
+                model = with_unsigned_values(onnx.load(order.graph), order.settings[BITS])
+                onnx.save(model, path)
+            else:
+                shutil.copyfile(order.graph, path)
             effective = Effective(precision="float32", low_flops_promised=0.0, low_flops_found=0.0)
         else:
             effective = self._write_half(order, path)
@@ -148,6 +153,7 @@ class OnnxRuntime(Runtime):
 
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
         require_provider(manifest.provider, this_machine())
+        check_bits(manifest, bundle.folder)
         return OnnxRuntimeEngine(bundle, manifest, path, threads)
 
     def profile(

@@ -19,6 +19,13 @@ from numpy.typing import NDArray
 from engines.bundle import Bundle
 from engines.contract import RecipeEntry
 from engines.errors import BuildError, ContractError, UserError, one_line
+from engines.integers import (
+    BITS,
+    check_bits,
+    unsigned_bits,
+    with_unsigned_values,
+    without_idle_pairs,
+)
 from engines.layer_times import LayerProfile
 from engines.machine import this_machine
 from engines.manifest import Manifest
@@ -69,7 +76,10 @@ class OpenVino(Runtime):
         self, recipe: str, entry: RecipeEntry, options: BuildOptions
     ) -> tuple[str, dict[str, Any]]:
         precision = choose_precision(recipe, entry, _import().Core())
-        return self.name, {"mode": options.mode or "latency", "precision": precision}
+        settings: dict[str, Any] = {"mode": options.mode or "latency", "precision": precision}
+        if DEQUANTIZE in entry.node_counts:
+            settings[BITS] = unsigned_bits()
+        return self.name, settings
 
     def build(self, order: BuildOrder, folder: Path, progress: Progress) -> BuiltFile:
         """Convert, compile what was written, look at what it computes, keep it compiled."""
@@ -84,7 +94,7 @@ class OpenVino(Runtime):
         path = folder / IR_FILE
         progress("converting the graph", 0.0)
         try:
-            model = openvino.Core().read_model(order.graph)
+            model = openvino.Core().read_model(_graph_of(order))
         except RuntimeError as error:
             raise BuildError(
                 f"OpenVINO cannot read {order.graph}: {one_line(error)}; "
@@ -116,6 +126,7 @@ class OpenVino(Runtime):
         return BuiltFile(name=IR_FILE, effective=effective)
 
     def open(self, bundle: Bundle, manifest: Manifest, path: Path, threads: int | None) -> Engine:
+        check_bits(manifest, bundle.folder)
         return OpenVinoEngine(bundle, manifest, path, threads)
 
     def profile(
@@ -188,6 +199,17 @@ class OpenVinoEngine(Engine):
 
     def _release(self) -> None:
         del self._requests, self._compiled
+
+
+def _graph_of(order: BuildOrder) -> Path | bytes:
+    """The recipe's graph; a quantised one as it is computed best here."""
+    if BITS not in order.settings:
+        return order.graph
+    import onnx
+
+    model = with_unsigned_values(onnx.load(order.graph), order.settings[BITS])
+    whole: bytes = without_idle_pairs(model).SerializeToString()
+    return whole
 
 
 def choose_precision(recipe: str, entry: RecipeEntry, core: Any) -> str:

@@ -6,7 +6,7 @@ before its normalisation.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,18 +39,28 @@ def largest_values(
         batch: of the graph; None where it is open.
     """
     sources = _sources(traced)
-    graph = ir.to_proto(traced)
-    session = create_session(_with_peaks(graph, sources).SerializeToString(), "cpu")
+    peaks = largest_magnitudes(traced, list(sources), images, batch)
     largest = _of_constants(traced)
+    for name, module in sources.items():
+        # numpy's maximum keeps what is not a number, as it should
+        largest[module] = float(np.maximum(largest[module], peaks[name]))
+    return {module: float(f"{value:.4g}") for module, value in sorted(largest.items())}
+
+
+def largest_magnitudes(
+    traced: ir.Model, names: Sequence[str], images: NDArray[np.uint8], batch: int | None
+) -> dict[str, float]:
+    """Name of a floating-point value to its largest absolute one; arguments as above."""
+    graph = _with_peaks(ir.to_proto(traced), names)
+    session = create_session(graph.SerializeToString(), "cpu")
+    largest = dict.fromkeys(names, 0.0)
     step = batch or STEP
     filled = np.resize(images, (-(-len(images) // step) * step, *images.shape[1:]))
     for start in range(0, len(filled), step):
         answers = run_session(session, {"image": filled[start : start + step]})
-        for index, module in enumerate(sources.values()):
-            # numpy's maximum keeps what is not a number, as it should
-            peak = float(np.maximum(largest[module], answers[_peak(index)]))
-            largest[module] = peak
-    return {module: float(f"{value:.4g}") for module, value in sorted(largest.items())}
+        for index, name in enumerate(names):
+            largest[name] = float(np.maximum(largest[name], answers[_peak(index)]))
+    return largest
 
 
 def near_overflow(largest: dict[str, float], recipes: Iterable[Recipe]) -> dict[str, float]:
@@ -89,10 +99,10 @@ def _of_constants(traced: ir.Model) -> dict[str, float]:
     return largest
 
 
-def _with_peaks(graph: onnx.ModelProto, sources: dict[str, str]) -> onnx.ModelProto:
-    """The graph with, for its only outputs, the largest absolute value of each of `sources`."""
+def _with_peaks(graph: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """The graph with, for its only outputs, the largest absolute value of each name."""
     del graph.graph.output[:]
-    for index, name in enumerate(sources):
+    for index, name in enumerate(names):
         distance = f"{_peak(index)}/distance"
         graph.graph.node.append(onnx.helper.make_node("Abs", [name], [distance]))
         graph.graph.node.append(

@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 BATCHES = (1, 3, 8)
 """Sizes each graph is run at: a graph may be right at one and wrong at the next (NVIDIA/TensorRT
 issue 4853)."""
-TOLERANCES: dict[Precision, dict[str, float]] = {
+TOLERANCES: dict[Precision | Literal["int8"], dict[str, float]] = {
     "float32": {
         "landmarks": 1e-3,
         "params": 1e-5,
@@ -46,6 +46,13 @@ TOLERANCES: dict[Precision, dict[str, float]] = {
         "rotation": 0.08,
         "vertices": 8e-3,
         "projected": 8.0,
+    },
+    "int8": {
+        "landmarks": 16.0,
+        "params": 0.8,
+        "rotation": 0.16,
+        "vertices": 16e-3,
+        "projected": 16.0,
     },
 }
 """Largest difference from eager float32, in each output's unit (contract)."""
@@ -72,6 +79,7 @@ class Candidate:
 
     recipe: str
     precision: Precision
+    quantised: bool = False
     path: Path
 
 
@@ -163,6 +171,7 @@ def _value_faults(
 ) -> tuple[dict[str, float], list[str]]:
     """Largest differences by output, and those beyond the tolerance at any batch size."""
     half = candidate.precision != "float32"
+    tolerances = TOLERANCES["int8" if candidate.quantised else candidate.precision]
     wanted = reference.outputs()
     largest: dict[str, float] = {}
     faults = []
@@ -180,7 +189,7 @@ def _value_faults(
             continue
         for name, expected in wanted.items():
             difference = float(np.abs(answers[name] - expected[rows]).max())
-            tolerance = TOLERANCES[candidate.precision][name]
+            tolerance = tolerances[name]
             largest[name] = max(largest.get(name, 0.0), difference)
             if not difference <= tolerance:  # not-a-number is beyond it too
                 faults.append(

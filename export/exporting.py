@@ -33,6 +33,7 @@ from export.deployed import Deployed
 from export.forms import buildable_form
 from export.graph import module_paths, node_counts, trace, trace_plain
 from export.lowering import lower
+from export.quantising import CALIBRATION_IMAGES, calibrate, quantise
 from export.recipes import QAMemForm, Recipe, check_patterns, recipe_of
 from export.reference import dataset_photos, make_reference, rendered_photos
 from trans3dhead.data.crop import EVALUATION_OFFSETS
@@ -140,9 +141,12 @@ def export_bundle(
         entries, weights = {}, {}
         for recipe in chosen:
             lowered = lower(traced, recipe)
+            seen = truth.images[: CALIBRATION_IMAGES if recipe.quantised else 0]
+            if recipe.quantised:
+                quantise(lowered, recipe, calibrate(traced, recipe, seen, batch))
             proto = ir.to_proto(lowered)
             write_whole(folder / f"{recipe.name}.onnx", proto.SerializeToString())
-            entries[recipe.name] = _entry(recipe, config, lowered, proto)
+            entries[recipe.name] = _entry(recipe, config, lowered, proto, len(seen))
             weights[recipe.name] = sum(
                 constant.const_value.nbytes
                 for constant in lowered.graph.initializers.values()
@@ -197,7 +201,12 @@ def _checked(
     progress: Progress,
 ) -> dict[str, dict[str, float]]:
     candidates = [
-        Candidate(recipe=r.name, precision=r.precision, path=folder / f"{r.name}.onnx")
+        Candidate(
+            recipe=r.name,
+            precision=r.precision,
+            quantised=bool(r.quantised),
+            path=folder / f"{r.name}.onnx",
+        )
         for r in recipes
     ]
     progress("checks", 0, len(candidates))
@@ -231,15 +240,21 @@ def _check_numbers(variant: Variant, batch: int | None, count: int) -> None:
 
 
 def _entry(
-    recipe: Recipe, config: NetworkConfig, lowered: ir.Model, proto: onnx.ModelProto
+    recipe: Recipe,
+    config: NetworkConfig,
+    lowered: ir.Model,
+    proto: onnx.ModelProto,
+    calibration_images: int,
 ) -> RecipeEntry:
     return RecipeEntry(
         qamem=recipe.qamem if has_qamem(config) else "none",
         precision=recipe.precision,
         lowered=recipe.lowered,
+        quantised=recipe.quantised,
         kept=recipe.kept,
         low_flops_share=low_share(onnx_products(proto)),
         node_counts=node_counts(lowered),
+        calibration_images=calibration_images,
     )
 
 

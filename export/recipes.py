@@ -30,8 +30,10 @@ class Recipe:
     """The type of the modules it lowers."""
     lowered: tuple[str, ...] = ()
     """Modules computed in that type, by path; `*` stands for anything."""
+    quantised: tuple[str, ...] = ()
+    """Modules whose convolutions take int8, by path; never among the lowered ones."""
     kept: tuple[str, ...] = ()
-    """Modules within those that stay in float32."""
+    """Modules within either that stay in float32."""
     qamem: QAMemForm = "matmul"
     """Query-aware memory as grouped convolution or as batched product."""
 
@@ -40,6 +42,10 @@ class Recipe:
         if _covered(module, self.lowered) and not _covered(module, self.kept):
             return self.precision
         return "float32"
+
+    def in_integers(self, module: str) -> bool:
+        """Whether the module's convolutions take int8."""
+        return _covered(module, self.quantised) and not _covered(module, self.kept)
 
 
 def _covered(module: str, patterns: tuple[str, ...]) -> bool:
@@ -55,6 +61,10 @@ ANSWERS = ("*_branch.regression",)
 """MARR's sum and the parameters; rotation, skinning and projection lie outside of what is lowered.
 LayerNormalization is one node, whose statistics are float32 whatever its input (its stash_type)."""
 
+INTEGERS_LOSE = ("backbone.conv1", "backbone.*.downsample")
+"""Convolutions that gain little by int8 and lose much: the first one reads three channels, and the
+shortcuts' own decide what every later block adds to."""
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -64,6 +74,8 @@ RECIPES = {
         Recipe(name="fp16-backbone", precision="float16", lowered=BACKBONE),
         # its convolutions are float32 between bfloat16 values: see `lowering.WITHOUT_BFLOAT16`
         Recipe(name="bf16", precision="bfloat16", lowered=BACKBONE + DECODERS, kept=ANSWERS),
+        # what is rounded, and what that takes and gives, stands in quantising.py
+        Recipe(name="int8-backbone", quantised=("backbone",), kept=INTEGERS_LOSE),
     )
 }
 
@@ -106,7 +118,7 @@ def read_recipe(path: Path) -> Recipe:
     faults = _faults(fields)
     if faults:
         raise UserError(f"the recipe {path}: {'; '.join(faults)}")
-    for key in fields.keys() & {"lowered", "kept"}:
+    for key in fields.keys() & PATTERNS:
         fields[key] = tuple(fields[key])
     return Recipe(**fields)
 
@@ -127,18 +139,19 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def check_patterns(recipe: Recipe, modules: Iterable[str]) -> None:
-    """Refuse patterns that lower nothing, or keep nothing, of a network.
+    """Refuse patterns that name nothing of a network, and modules that are told two types.
 
     Args:
         recipe: any.
         modules: paths of all modules of the deployed form.
 
     Raises:
-        UserError: names every such pattern, and the modules whose names are nearest.
+        UserError: names every such pattern and the modules whose names are nearest, or a module
+            both lowered and quantised.
     """
     paths = [path for path in modules if path]
     faults = []
-    for pattern in recipe.lowered + recipe.kept:
+    for pattern in recipe.lowered + recipe.quantised + recipe.kept:
         if not any(_covered(path, (pattern,)) for path in paths):
             near = get_close_matches(pattern, paths, n=3, cutoff=0.4)
             faults.append(f"{pattern!r} (near it: {', '.join(near or sorted(paths)[:3])})")
@@ -147,8 +160,16 @@ def check_patterns(recipe: Recipe, modules: Iterable[str]) -> None:
             f"recipe {recipe.name}: no module of this network is named {', '.join(faults)}; "
             "expected module paths, `*` standing for anything; mend these in the recipe"
         )
+    both = [p for p in paths if recipe.in_integers(p) and recipe.type_of(p) != "float32"]
+    if both:
+        raise UserError(
+            f"recipe {recipe.name}: {both[0]} came in lowered and in quantised; expected a module "
+            "in one of them; mend these in the recipe"
+        )
 
 
+PATTERNS = ("lowered", "quantised", "kept")
+"""Fields that hold module paths."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -168,7 +189,7 @@ def _faults(fields: dict[str, Any]) -> list[str]:
     for key, kind in (("precision", Precision), ("qamem", QAMemForm)):
         if key in fields and fields[key] not in get_args(kind):
             faults.append(f"{key} came as {fields[key]!r}; expected {' or '.join(get_args(kind))}")
-    for key in ("lowered", "kept"):
+    for key in PATTERNS:
         patterns = fields.get(key, [])
         if not isinstance(patterns, list) or not all(isinstance(p, str) and p for p in patterns):
             faults.append(f"{key} came as {patterns!r}; expected a list of module paths")

@@ -12,10 +12,13 @@ from typing import Any
 from benchmarks.parity.gates import GATES, METRIC_OUTPUTS
 from engines.contract import RecipeEntry
 from engines.errors import UserError
+from engines.precision import DEQUANTIZE
 
 SHIPPED = Path(__file__).with_name("margins.toml")
 SECTIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 """Which section serves a recipe that has none of its own name, by its precision."""
+QUANTISED = "int8-backbone"
+"""Which serves a quantised one, whatever its rest is computed in."""
 METRIC_GATES = {f"{output}/{metric}": metric for metric, output in METRIC_OUTPUTS.items()}
 
 
@@ -69,7 +72,9 @@ def margins_of(recipe: str, entry: RecipeEntry, file: Path | None = None) -> Mar
         UserError: the file is missing, is no TOML, or names an unknown gate or a wrong amount.
     """
     shipped = _read(SHIPPED)
-    section = recipe if recipe in shipped else SECTIONS[entry.precision]
+    quantised = DEQUANTIZE in entry.node_counts
+    general = QUANTISED if quantised else SECTIONS[entry.precision]
+    section = recipe if recipe in shipped else general
     by_gate = dict(shipped[section])
     if file is not None:
         given = _read(file)

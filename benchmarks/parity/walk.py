@@ -18,6 +18,7 @@ from benchmarks.parity.taps import Tapped, tap_engine, tap_graph
 from engines.bundle import Bundle
 from engines.errors import UserError
 from engines.manifest import read_manifest
+from engines.precision import DEQUANTIZE
 from engines.runtime import bundle_of
 from export.modules import module_of, part_of
 from export.qamem import as_convolutions, as_products
@@ -31,6 +32,8 @@ STEP = 4
 FLOORS = {"float32": 2.0**-20, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """What rounding alone puts on a value: an error that comes in smaller does not count as smaller,
 so that the first parts, which get an exact image, do not seem to multiply it without end."""
+INTEGER_FLOOR = 2.0**-7
+"""The same of int8: half a step of 127, of a value of half its tensor's largest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ def walk(
             f"against {EXACT}; export with `--recipes {EXACT} {manifest.recipe}`"
         )
     recipe = recipes[manifest.recipe]
+    floor = INTEGER_FLOOR if DEQUANTIZE in recipe.node_counts else FLOORS[recipe.precision]
     graph = ir.load(bundle.graph(EXACT))
     if recipe.qamem != "none":
         (as_convolutions if recipe.qamem == "conv" else as_products)(graph)
@@ -121,7 +125,7 @@ def walk(
     pictures = bundle.reference().images[:images]
     sums = _compare(engine, exact, pictures, bundle.contract.batch or STEP, progress)
     parts = [
-        _part(part, border, sums, FLOORS[recipe.precision])
+        _part(part, border, sums, floor)
         for part, border in borders.items()
         if any(name in sums for name in border.given)
     ]

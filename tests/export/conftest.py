@@ -80,7 +80,7 @@ def mesh_bundle(
             checkpoint,
             tmp_path_factory.mktemp("mesh") / "bundle",
             variant="mesh",
-            recipes=("fp32", "fp16", "fp16-backbone", "bf16"),
+            recipes=("fp32", "fp16", "fp16-backbone", "bf16", "int8-backbone"),
             batch=None,
             count=5,
         )
@@ -90,7 +90,8 @@ def mesh_bundle(
 def static_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     """Parameters, a fixed batch, the recipes' own forms."""
     out = tmp_path_factory.mktemp("static") / "bundle"
-    return export_bundle(checkpoint, out, batch=STATIC_BATCH, count=5)
+    recipes = ("fp32", "fp16", "int8-backbone")
+    return export_bundle(checkpoint, out, recipes=recipes, batch=STATIC_BATCH, count=5)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def test_a_bundle_is_whole_and_says_what_it_is(mesh_bundle: ExportReport, head: 
         "fp16.onnx",
         "fp16-backbone.onnx",
         "bf16.onnx",
+        "int8-backbone.onnx",
         "head.npz",
         "reference.npz",
     }
@@ -113,11 +114,12 @@ def test_another_process_writes_the_same_bytes(
 ) -> None:
     out = tmp_path / "again"
     words = ["export", checkpoint, out, "--batch", STATIC_BATCH, "--count", 5]
+    words += ["--recipes", *static_bundle.contract.recipes]
     command = [sys.executable, "-m", "trans3dhead.cli.main", *map(str, words)]
     environment = os.environ | {"PYTHONHASHSEED": "12345", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("fp32.onnx", "fp16.onnx", "head.npz"):
+    for name in ("fp32.onnx", "fp16.onnx", "int8-backbone.onnx", "head.npz"):
         assert (out / name).read_bytes() == (static_bundle.folder / name).read_bytes(), name
     first, second = (read_contract(f / CONTRACT_FILE) for f in (static_bundle.folder, out))
     # somebody may commit meanwhile; eager answers may differ in the last bit by threads

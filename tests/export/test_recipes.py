@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ def test_every_pattern_of_a_recipe_names_a_module(
     assert "'zzz'" in str(caught.value) and "'*_branch'" not in str(caught.value)
 
 
+def test_int8_takes_the_backbone_but_what_loses_by_it() -> None:
+    recipe = RECIPES["int8-backbone"]
+    assert recipe.in_integers("backbone.layer1.0.conv1")
+    for module in ("backbone.conv1", "backbone.layer2.0.downsample.0", "projection.conv"):
+        assert not recipe.in_integers(module)
+    assert recipe.type_of("backbone.layer1.0.conv1") == "float32"
+
+
+def test_a_module_cannot_be_in_half_and_in_integers() -> None:
+    modules = ["backbone.conv1", "backbone.layer1.0.conv1"]
+    both = Recipe(name="x", precision="float16", lowered=("backbone",), quantised=("backbone",))
+    with pytest.raises(UserError, match=r"backbone\.conv1 came in lowered and in quantised"):
+        check_patterns(both, modules)
+    check_patterns(replace(both, quantised=("backbone",), kept=("backbone",)), modules)
+
+
 def test_an_unknown_recipe_is_refused() -> None:
     with pytest.raises(UserError, match=r"'int4' is unknown; expected one of fp32, fp16"):
         recipe_of("int4")
@@ -73,6 +90,7 @@ MINE = Recipe(
     name="mine",
     precision="float16",
     lowered=("backbone", "*_branch.layers.?"),
+    quantised=("projection",),
     kept=('an "odd" näme',),
     qamem="conv",
 )

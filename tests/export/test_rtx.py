@@ -14,9 +14,13 @@ from export.exporting import ExportReport
 @pytest.mark.parametrize(
     ("source", "recipe"),
     [
-        *(("mesh_bundle", recipe) for recipe in ("fp32", "fp16", "fp16-backbone", "bf16")),
+        *(
+            ("mesh_bundle", recipe)
+            for recipe in ("fp32", "fp16", "fp16-backbone", "bf16", "int8-backbone")
+        ),
         ("static_bundle", "fp32"),
         ("static_bundle", "fp16"),
+        ("static_bundle", "int8-backbone"),
     ],
 )
 def test_a_plan_is_built(

@@ -31,7 +31,7 @@ class Options(CommonOptions):
     and their projection (crop pixels), and so contains the head model's basis."""
     recipes: tuple[str, ...] = ("fp32", "fp16")
     """Precision recipes, one graph each: fp32, fp16 (backbone and decoders), fp16-backbone, bf16,
-    or TOML files of your own."""
+    int8-backbone (calibrated by the first 64 reference images), or TOML files of your own."""
     batch: int | Literal["dynamic"] = 1
     """Images a run takes. A fixed number gives the faster graph; dynamic takes any."""
     qamem: Literal["conv", "matmul", "auto"] | None = None
@@ -104,7 +104,7 @@ def _graphs(report: "ExportReport") -> "Table":
 
     units = {spec.name: spec.unit for spec in report.contract.outputs}
     measured = [name for name in units if name != "rotation"]
-    table = Table("recipe", "MB", "QAMem", "FLOPs in half", "nodes")
+    table = Table("recipe", "MB", "QAMem", "FLOPs in half or int8", "nodes")
     for name in measured:
         unit = units[name].replace("see `parameters`", "")
         table.add_column(f"{name} differ\n{unit}".strip(), justify="right")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_every_shipped_section_has_a_margin_for_every_gate_but_one() -> None:
 def test_a_recipe_without_a_section_takes_that_of_its_precision() -> None:
     assert margins_of("fp16-backbone", HALF).section == "fp16"
     assert margins_of("int8-backbone", HALF).section == "int8-backbone"
+    quantised = replace(HALF, precision="float32", node_counts={"DequantizeLinear": 3})
+    assert margins_of("mine", quantised).section == "int8-backbone"
 
 
 def test_shares_are_of_the_references_value() -> None:
