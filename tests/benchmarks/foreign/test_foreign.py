@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.foreign.engine import open_foreign
 from benchmarks.foreign.judging import verify_foreign
+from benchmarks.throughput.rows import open_rows
 from engines.errors import UserError
 from trans3dhead.cli.main import main
 from trans3dhead.head.layout import LAYOUT_413
@@ -257,6 +258,11 @@ def test_torchscript_answers_as_onnx_does(peer: Peer) -> None:
     report = verify_foreign(path, peer.adapter(), peer.bundle)
     assert report.passed, report.headline
     assert report.subject.runtime == "torchscript"
+    files = [(path, peer.adapter()), (peer.onnx(), peer.adapter())]
+    with open_rows([], foreign=files, batches=[3], threads=1) as rows:  # what `bench run` times
+        assert [(row.name, row.batch) for row in rows] == [("peer.pt", 3), ("peer.onnx", 3)]
+        first, second = (row.call() for row in rows)
+    np.testing.assert_allclose(first["params"], second["params"], atol=1e-5)
 
 
 def test_the_command_judges_a_peer_without_torch(peer: Peer, without_torch) -> None:
