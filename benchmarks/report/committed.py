@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report.committed_bench import goals, matrix, modules, rows, stages
+from benchmarks.report.graph_tables import graph_table, ratio_table
 from benchmarks.report.sources import source_line, told_line
 from benchmarks.report.study_tables import difference_table, study_table
 from benchmarks.report.video_table import video_table
@@ -68,6 +69,8 @@ def _maker(report: Mapping[str, Any], view: str) -> Callable[[str, Mapping[str, 
         return {"rows": _study}[view]
     if "clip" in report:
         return {"rows": _video}[view]
+    if "backbone_share" in report:
+        return {"rows": _graph}[view]
     if "profiled" in report:
         return {"rows": modules}[view]
     return {"rows": rows, "matrix": matrix, "goals": goals, "stages": stages}[view]
@@ -78,6 +81,11 @@ def _study(name: str, report: Mapping[str, Any]) -> str:
     versions = report["versions"]
     told = source_line(name, report["machine"], versions, "")
     return "\n".join([*tables, told, ""])
+
+
+def _graph(name: str, report: Mapping[str, Any]) -> str:
+    tables = [make(report).markdown() for make in (graph_table, ratio_table)]
+    return "\n".join([*tables, told_line(name, report), ""])
 
 
 def _video(name: str, report: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ class GraphReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return asdict(self)
+        return asdict(self) | {"disturbed": self.watched.disturbed}
 
 
 def bench_graph(
