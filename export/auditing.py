@@ -6,7 +6,7 @@ before its normalisation.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,10 @@ STEP = 8
 
 
 def largest_values(
-    traced: ir.Model, images: NDArray[np.uint8], batch: int | None
+    traced: ir.Model,
+    images: NDArray[np.uint8],
+    batch: int | None,
+    done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, float]:
     """Module path to the largest absolute value of its results and constants, to four digits.
 
@@ -37,9 +40,10 @@ def largest_values(
         traced: the float32 graph, named by module.
         images: [n, S, S, 3] uint8 RGB.
         batch: of the graph; None where it is open.
+        done: called with the number of images looked at so far.
     """
     sources = _sources(traced)
-    peaks = largest_magnitudes(traced, list(sources), images, batch)
+    peaks = largest_magnitudes(traced, list(sources), images, batch, done)
     largest = _of_constants(traced)
     for name, module in sources.items():
         # numpy's maximum keeps what is not a number, as it should
@@ -48,7 +52,11 @@ def largest_values(
 
 
 def largest_magnitudes(
-    traced: ir.Model, names: Sequence[str], images: NDArray[np.uint8], batch: int | None
+    traced: ir.Model,
+    names: Sequence[str],
+    images: NDArray[np.uint8],
+    batch: int | None,
+    done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, float]:
     """Name of a floating-point value to its largest absolute one; arguments as above."""
     graph = _with_peaks(ir.to_proto(traced), names)
@@ -60,6 +68,7 @@ def largest_magnitudes(
         answers = run_session(session, {"image": filled[start : start + step]})
         for index, name in enumerate(names):
             largest[name] = float(np.maximum(largest[name], answers[_peak(index)]))
+        done(min(start + step, len(images)))
     return largest
 
 
@@ -102,7 +111,9 @@ def _of_constants(traced: ir.Model) -> dict[str, float]:
 def _with_peaks(graph: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
     """The graph with, for its only outputs, the largest absolute value of each name."""
     del graph.graph.output[:]
-    for index, name in enumerate(names):
+    # the last leaf runs first: from the input on, each value is reduced and let go; the other way
+    # round all of them would be kept to the end
+    for index, name in reversed(list(enumerate(names))):
         distance = f"{_peak(index)}/distance"
         graph.graph.node.append(onnx.helper.make_node("Abs", [name], [distance]))
         graph.graph.node.append(

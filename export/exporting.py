@@ -1,7 +1,9 @@
 """From a checkpoint to a bundle: traced once, typed by recipe, checked, then published whole."""
 
 import json
+import resource
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -67,6 +69,10 @@ class ExportReport:
     """Largest difference from eager PyTorch in the checks, by recipe and output."""
     sizes: dict[str, int]
     """Bytes by file."""
+    seconds: float
+    """On the clock."""
+    peak_memory: int
+    """The most bytes of memory that this process has held so far."""
 
 
 def export_bundle(
@@ -105,6 +111,7 @@ def export_bundle(
         CheckError: the graphs do not answer as the trained network; nothing was published.
         UserError: says what came, what was expected, how to mend it.
     """
+    start = time.perf_counter()
     chosen = _chosen_recipes(recipes, None if qamem == "auto" else qamem)
     _check_numbers(variant, batch, count)
     with whole_folder(out) as folder:
@@ -130,10 +137,11 @@ def export_bundle(
             variant=variant,
             done=lambda done: progress("reference images", done, count),
         )
-        progress("tracing", 0, 1)
+        progress("tracing", 0, 2)
         traced = trace(deployed, size=config.image_size, batch=batch)
+        progress("tracing", 1, 2)
         plain_nodes = node_counts(trace_plain(trained.network, size=config.image_size, batch=batch))
-        progress("tracing", 1, 1)
+        progress("tracing", 2, 2)
         if qamem == "auto" and has_qamem(config):
             chosen = _with_buildable_form(chosen, traced)
         products = onnx_products(ir.to_proto(traced))
@@ -173,7 +181,12 @@ def export_bundle(
             recipes=entries,
             cost=Cost(flops=flops, weight_bytes=weights),
             provenance=_provenance(trained),
-            largest=largest_values(traced, truth.images, batch),
+            largest=largest_values(
+                traced,
+                truth.images,
+                batch,
+                done=lambda done: progress("largest values", done, count),
+            ),
         )
         differences = _checked(folder, chosen, contract, truth, progress)
         arrays = model_of_head.arrays() if include_head else model_of_head.drawing_arrays()
@@ -190,6 +203,9 @@ def export_bundle(
         near_overflow=near_overflow(contract.largest, chosen),
         differences=differences,
         sizes=sizes,
+        seconds=time.perf_counter() - start,
+        # Linux counts in KiB
+        peak_memory=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     )
 
 

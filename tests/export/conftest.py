@@ -95,6 +95,13 @@ def static_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
+def traced_before(traced: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of the mesh variant with an open batch take the graph that is there."""
+    monkeypatch.setattr("export.exporting.trace", lambda deployed, size, batch: traced)
+    monkeypatch.setattr("export.exporting.trace_plain", lambda network, size, batch: traced)
+
+
+@pytest.fixture
 def untraced(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """Makes tracing fail: bad input must be refused before minutes are spent."""
     called = []

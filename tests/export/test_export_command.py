@@ -22,9 +22,15 @@ def test_the_summary_tells_files_nodes_and_differences(
     for word in ("fp16-backbone", "reference.npz", "MatMul", "crop pixels", "conv", "metres"):
         assert word in said
     assert "licensed" not in said
+    took = f"exported in {mesh_bundle.seconds:.1f} s with at most "
+    assert took + f"{mesh_bundle.peak_memory / 2**30:.2f} GiB of memory" in said
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["differences"]["fp32"]["landmarks"] < 1e-3
     assert result["contract"]["variant"] == "mesh"
+    assert (result["seconds"], result["peak_memory"]) == (
+        mesh_bundle.seconds,
+        mesh_bundle.peak_memory,
+    )
     plain = result["plain_nodes"]
     assert "plain export" in said
     for name, entry in result["contract"]["recipes"].items():

@@ -1,4 +1,5 @@
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import pytest
 
 from engines.bundle import CONTRACT_FILE, Bundle
@@ -71,10 +71,8 @@ def test_the_form_of_query_aware_memory_is_the_recipe_s(mesh_bundle: ExportRepor
     assert recipes["fp16"].low_flops_share > recipes["fp16-backbone"].low_flops_share > 0
 
 
-def test_a_recipe_of_one_s_own_is_exported_from_its_file(
-    checkpoint: Path, traced: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("export.exporting.trace", lambda deployed, size, batch: traced)
+@pytest.mark.usefixtures("traced_before")
+def test_a_recipe_of_one_s_own_is_exported_from_its_file(checkpoint: Path, tmp_path: Path) -> None:
     mine = Recipe(name="mine", precision="float16", lowered=("landmark_branch.layers.0.qamem",))
     write_recipe(tmp_path / "recipe.toml", mine)
     report = export_bundle(
@@ -90,6 +88,32 @@ def test_a_recipe_of_one_s_own_is_exported_from_its_file(
     types = tensor_types(onnx.load(report.folder / "mine.onnx"))
     assert types["landmark_branch.layers.0.qamem/MatMul"].dtype == onnx.TensorProto.FLOAT16
     assert types["landmark_branch.layers.1.qamem/MatMul"].dtype == onnx.TensorProto.FLOAT
+
+
+@pytest.mark.usefixtures("traced_before")
+def test_progress_is_told_stage_by_stage(checkpoint: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    export_bundle(
+        checkpoint,
+        tmp_path / "out",
+        variant="mesh",
+        recipes=("fp32",),
+        batch=None,
+        count=9,
+        progress=lambda *step: told.append(step),
+    )
+    stages = {stage: [step[1:] for step in told if step[0] == stage] for stage, *_ in told}
+    assert list(stages) == ["reference images", "tracing", "largest values", "checks"]
+    assert stages["reference images"] == [(done, 9) for done in range(10)]
+    assert stages["tracing"] == [(0, 2), (1, 2), (2, 2)]
+    assert stages["largest values"] == [(8, 9), (9, 9)]
+    assert stages["checks"] == [(0, 1), (1, 1)]
+
+
+def test_time_and_memory_are_measured(mesh_bundle: ExportReport) -> None:
+    assert 0.1 < mesh_bundle.seconds < 600
+    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert 100 * 2**20 < mesh_bundle.peak_memory <= 1024 * now
 
 
 def test_head_arrays_hold_no_basis_unless_asked_for(
@@ -129,19 +153,14 @@ def test_another_process_writes_the_same_bytes(
     assert second.provenance.checkpoint_sha256 == provenance.checkpoint_sha256
 
 
+@pytest.mark.usefixtures("traced_before")
 @pytest.mark.parametrize("step", ["check_graphs", "node_counts", "to_json"])
 def test_a_failure_at_any_step_leaves_nothing(
-    *,
-    step: str,
-    traced: Any,
-    checkpoint: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    step: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise CheckError(["landmarks are wrong"])
 
-    monkeypatch.setattr("export.exporting.trace", lambda deployed, size, batch: traced)
     monkeypatch.setattr(f"export.exporting.{step}", fail)
     if step == "to_json":
         monkeypatch.setattr("export.exporting.check_graphs", lambda *_, **__: {})

@@ -73,10 +73,10 @@ def test_every_runtime_refuses_what_is_no_graph(name: str, tmp_path: Path) -> No
         load(str(tmp_path / "broken.onnx"))
 
 
+@pytest.mark.usefixtures("traced_before")
 def test_the_bundle_has_the_form_that_builds(
-    checkpoint: Path, traced: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.exporting.trace", lambda deployed, size, batch: traced)
     monkeypatch.setattr(forms, "LOADERS", {"a runtime": ("json", refusing("Conv"))})
     wish = {"variant": "mesh", "batch": None, "recipes": ("fp32",), "count": 2}
     report = export_bundle(checkpoint, tmp_path / "bundle", qamem="auto", **wish)

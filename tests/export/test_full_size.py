@@ -1,20 +1,46 @@
 """The paper's network through the whole export; its random weights say nothing of accuracy."""
 
+import json
+import os
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import onnx_ir as ir
 import pytest
 
-from engines.building import build_engine
 from engines.contract import Variant
 from engines.manifest import read_manifest
 from export.checks import TOLERANCES
 from export.exporting import ExportReport, export_bundle
+from export.recipes import QAMemForm
 from export.untrained import save_untrained
+from trans3dhead.cli.main import main
 from trans3dhead.head.model import HeadModel
 from trans3dhead.presets import preset
 
-VARIANTS: tuple[Variant, ...] = ("params", "mesh")
-GRAPHS = [(variant, recipe) for variant in VARIANTS for recipe in ("fp32", "fp16")]
+from .test_rtx import build as build_plan
+
+ROOT = Path(__file__).parents[2]
+ON_TWO_CORES = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+from trans3dhead.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+BATCHES: dict[Variant, int | None] = {"params": 1, "mesh": None}
+VARIANTS = tuple(BATCHES)
+PLANS: list[tuple[Variant, str, QAMemForm]] = [
+    ("params", "fp16", "matmul"),
+    ("params", "bf16", "conv"),
+    ("mesh", "fp32", "conv"),
+    ("mesh", "fp16-backbone", "matmul"),
+]
+"""Every recipe once; each variant, batch kind and form twice. test_rtx.py has all 32."""
+SECONDS, MEMORY = 60, 4 * 2**30
+"""What an export may take on two cores, with 64 reference images."""
 REFERENCE_COUNT = 8
 """As many as the largest batch of the checks."""
 
@@ -23,7 +49,7 @@ REFERENCE_COUNT = 8
 def bundles(
     tmp_path_factory: pytest.TempPathFactory, head: HeadModel
 ) -> dict[Variant, ExportReport]:
-    """Both variants with an open batch, both recipes each."""
+    """Both variants and batch kinds, both recipes each."""
     folder = tmp_path_factory.mktemp("full")
     save_untrained(folder / "paper.safetensors", preset("paper"), head)
     return {variant: _export(folder, variant) for variant in VARIANTS}
@@ -34,7 +60,7 @@ def _export(folder: Path, variant: Variant) -> ExportReport:
         folder / "paper.safetensors",
         folder / variant,
         variant=variant,
-        batch=None,
+        batch=BATCHES[variant],
         count=REFERENCE_COUNT,
     )
 
@@ -74,13 +100,48 @@ def test_few_nodes_move_data(variant: Variant, bundles: dict[Variant, ExportRepo
     assert counts["MatMul"] + counts["Gemm"] <= 46
 
 
-@pytest.mark.parametrize(("variant", "recipe"), GRAPHS)
-def test_tensorrt_rtx_builds_every_graph(
-    variant: Variant, recipe: str, bundles: dict[Variant, ExportReport]
+@pytest.mark.parametrize(("variant", "recipe", "form"), PLANS)
+def test_tensorrt_rtx_builds_four_graphs(
+    *,
+    variant: Variant,
+    recipe: str,
+    form: QAMemForm,
+    bundles: dict[Variant, ExportReport],
+    tmp_path: Path,
+) -> None:
+    build_plan(ir.load(bundles[variant].folder / "fp32.onnx"), recipe, form, tmp_path)
+
+
+def test_build_prints_that_tensorrt_parses_most_of_it_in_half(
+    bundles: dict[Variant, ExportReport], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("tensorrt_rtx")
-    folder = build_engine(bundles[variant].folder, recipe, "tensorrt-rtx")
-    manifest = read_manifest(folder)
-    assert manifest.size_bytes > 10e6
-    if recipe == "fp16":
-        assert manifest.effective.low_flops_found > 0.9
+    folder = bundles["params"].folder
+    assert main(["build", str(folder), "--recipe", "fp16", "--runtime", "tensorrt-rtx"]) == 0
+    (share,) = re.findall(r"float16: (\d+) % of the FLOPs in half", capsys.readouterr().out)
+    assert int(share) >= 90
+    effective = read_manifest(folder / "engines" / "tensorrt-rtx-fp16").effective
+    assert round(100 * effective.low_flops_found) == int(share)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", ["1", "dynamic"])
+def test_an_export_takes_less_than_a_minute_and_four_gib(
+    batch: str, head: HeadModel, tmp_path: Path
+) -> None:
+    """The command as a person types it, on two cores; by its own figures and the system's."""
+    save_untrained(tmp_path / "paper.safetensors", preset("paper"), head)
+    words = ["export", "paper.safetensors", "out", "--variant", "mesh", "--batch", batch]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_TWO_CORES, *words, "--json", "result.json"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    assert status == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    print(f"batch {batch}: {result['seconds']:.1f} s, {result['peak_memory'] / 2**30:.2f} GiB")
+    assert seconds - 20 < result["seconds"] < seconds < SECONDS
+    assert 0.9 * 1024 * usage.ru_maxrss < result["peak_memory"] <= 1024 * usage.ru_maxrss < MEMORY

@@ -87,6 +87,11 @@ def run(options: Options) -> Outcome:
             style="yellow",
         )
     say(console, f"{report.folder}: {', '.join(_files(report))}")
+    say(
+        console,
+        f"exported in {report.seconds:.1f} s with at most {report.peak_memory / 2**30:.2f} GiB of "
+        "memory",
+    )
     identity, contract = report.contract.head, report.contract
     if not identity.redistributable and (contract.variant == "mesh" or identity.included):
         say(
@@ -148,6 +153,8 @@ def _as_data(report: "ExportReport") -> dict[str, Any]:
     return {
         "folder": str(report.folder),
         "sizes": report.sizes,
+        "seconds": report.seconds,
+        "peak_memory": report.peak_memory,
         "plain_nodes": report.plain_nodes,
         "near_overflow": report.near_overflow,
         "differences": report.differences,
