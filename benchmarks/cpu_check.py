@@ -78,7 +78,8 @@ def steps(options: Options) -> list[Step]:
         export = f"export {batch}"
         command = (*TRANS3DHEAD, "export", str(options.checkpoint), str(bundle))
         numbers = ("--batch", str(batch), "--count", str(options.count))
-        found.append(Step(name=export, command=(*command, "--recipes", *recipes, *numbers)))
+        export_all = (*command, "--recipes", *recipes, *numbers)
+        found.append(Step(name=export, command=export_all, minutes=15))
         for name, (runtime, recipe) in chosen.items():
             build, engine = f"build {batch} {name}", bundle / "engines" / name
             words = ("build", str(bundle), "--runtime", runtime, "--recipe", recipe)
