@@ -310,6 +310,9 @@ def _watched(watched: Watched) -> dict[str, str]:
     ranges = {
         "other work during the run, cores": watched.other_load,
         "CPU clock during the run, MHz": watched.cpu_mhz,
+        "CPU power during the run, W": watched.cpu_watts,
+        "CPU temperature during the run, °C": watched.cpu_celsius,
+        "cores taken by other guests of the host": watched.stolen,
         "GPU clock during the run, MHz": watched.gpu_mhz,
         "GPU power during the run, W": watched.gpu_watts,
         "GPU temperature during the run, °C": watched.gpu_celsius,
@@ -319,8 +322,8 @@ def _watched(watched: Watched) -> dict[str, str]:
         for name, found in ranges.items()
         if found is not None
     }
-    if watched.gpu_mhz is not None:
-        shown["GPU slowed down by"] = ", ".join(watched.throttled) or "nothing seen"
+    if watched.throttled or watched.gpu_mhz is not None:
+        shown["clocks lowered by"] = ", ".join(watched.throttled) or "nothing seen"
     return shown
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.throughput import cpu_sensors
 from benchmarks.throughput.machine import busy_ticks, read_text
 
 LOOK_EVERY = 1.0
@@ -22,13 +23,14 @@ GPU_FIELDS = ("clocks.sm", "power.draw", "temperature.gpu")
 REASON_FIELDS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
 """The newer and the older name that nvidia-smi has for the same bits."""
 REASONS = {
-    0x4: "power cap",
-    0x8: "hardware slowdown",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "power brake",
+    0x4: "GPU power cap",
+    0x8: "GPU hardware slowdown",
+    0x20: "GPU software thermal slowdown",
+    0x40: "GPU hardware thermal slowdown",
+    0x80: "GPU power brake",
 }
 """Those of NVML's bits that slow a busy GPU down."""
+CPU_TOO_HOT = "CPU thermal limit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,17 @@ class Watched:
     """Cores busy with other processes."""
     cpu_mhz: Range | None
     """Mean over cores of what the processor reports."""
-    gpu_mhz: Range | None
-    gpu_watts: Range | None
-    gpu_celsius: Range | None
-    throttled: tuple[str, ...]
-    """Why the GPU slowed down, each reason once; empty where it did not, or there is none."""
+    cpu_watts: Range | None = None
+    """All packages."""
+    cpu_celsius: Range | None = None
+    """Hottest sensor."""
+    stolen: Range | None = None
+    """Cores that the hypervisor gave to other guests; counted in `other_load` too."""
+    gpu_mhz: Range | None = None
+    gpu_watts: Range | None = None
+    gpu_celsius: Range | None = None
+    throttled: tuple[str, ...] = ()
+    """Why CPU or GPU slowed down, each reason once; empty where none did, or none says."""
 
     @property
     def disturbed(self) -> str | None:
@@ -72,8 +80,40 @@ class Watched:
                 f"({self.other_load.high:.1f} at most)"
             )
         if self.throttled:
-            found.append(f"the GPU slowed down ({', '.join(self.throttled)})")
+            found.append(f"a clock was lowered ({', '.join(self.throttled)})")
         return ", and ".join(found) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counters:
+    """What only ever rises, at one moment; None where the machine does not count it."""
+
+    clock: float
+    own: float
+    """Processor seconds of this process."""
+    busy: float | None
+    stolen: float | None
+    joules: float | None
+    throttles: float | None
+
+    @classmethod
+    def read(cls) -> "_Counters":
+        ticks = busy_ticks()
+        return cls(
+            clock=time.perf_counter(),
+            own=time.process_time(),
+            busy=None if ticks is None else ticks / os.sysconf("SC_CLK_TCK"),
+            stolen=cpu_sensors.stolen_seconds(),
+            joules=cpu_sensors.joules(),
+            throttles=cpu_sensors.throttle_count(),
+        )
+
+
+def _rise(before: float | None, after: float | None, own: float = 0.0) -> float | None:
+    """By how much a counter rose beyond what was our own; None where unknown, or begun anew."""
+    if before is None or after is None or after < before:
+        return None
+    return max(0.0, after - before - own)
 
 
 @dataclass
@@ -82,18 +122,19 @@ class Watcher:
 
     other_load: list[float] = field(default_factory=list)
     cpu_mhz: list[float] = field(default_factory=list)
+    cpu_celsius: list[float] = field(default_factory=list)
+    cpu_watts: list[float] = field(default_factory=list)
+    stolen: list[float] = field(default_factory=list)
     gpu: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in GPU_FIELDS})
     throttled: dict[str, None] = field(default_factory=dict)
     looks: int = 0
     _reasons: str | None = REASON_FIELDS[0]
-    _last: tuple[float, int, float] | None = None
+    _last: _Counters | None = None
 
     def look(self) -> None:
         """Look once; other work is what happened since the look before."""
         self.looks += 1
-        self._look_at_load()
-        if (mhz := cpu_mhz()) is not None:
-            self.cpu_mhz.append(mhz)
+        self._look_at_cpu()
         if self._reasons is not None:
             self._look_at_gpu()
 
@@ -104,22 +145,33 @@ class Watcher:
             looks=self.looks,
             other_load=Range.of(self.other_load),
             cpu_mhz=Range.of(self.cpu_mhz),
+            cpu_watts=Range.of(self.cpu_watts),
+            cpu_celsius=Range.of(self.cpu_celsius),
+            stolen=Range.of(self.stolen),
             gpu_mhz=clocks,
             gpu_watts=power,
             gpu_celsius=temperature,
             throttled=tuple(self.throttled),
         )
 
-    def _look_at_load(self) -> None:
-        ticks = busy_ticks()
-        if ticks is None:
-            return
-        now, own = time.perf_counter(), time.process_time()
-        if self._last is not None:
-            then, ticks_then, own_then = self._last
-            busy = (ticks - ticks_then) / os.sysconf("SC_CLK_TCK")
-            self.other_load.append(max(0.0, (busy - (own - own_then)) / (now - then)))
-        self._last = now, ticks, own
+    def _look_at_cpu(self) -> None:
+        for seen, value in ((self.cpu_mhz, cpu_mhz()), (self.cpu_celsius, cpu_sensors.celsius())):
+            if value is not None:
+                seen.append(value)
+        now = _Counters.read()
+        if (last := self._last) is not None:
+            passed = now.clock - last.clock
+            own = now.own - last.own
+            for seen, rate in (
+                (self.other_load, _rise(last.busy, now.busy, own)),
+                (self.stolen, _rise(last.stolen, now.stolen)),
+                (self.cpu_watts, _rise(last.joules, now.joules)),
+            ):
+                if rate is not None:
+                    seen.append(rate / passed)
+            if _rise(last.throttles, now.throttles):
+                self.throttled[CPU_TOO_HOT] = None
+        self._last = now
 
     def _look_at_gpu(self) -> None:
         values = query_gpu((*GPU_FIELDS, str(self._reasons)))

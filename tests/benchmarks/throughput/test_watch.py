@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from benchmarks.throughput import cpu_sensors
 from benchmarks.throughput import watch as watching
-from benchmarks.throughput.watch import Range, Watcher, watch
+from benchmarks.throughput.watch import Range, Watched, Watcher, watch
 
 
 def test_other_work_is_counted_without_our_own(monkeypatch) -> None:
@@ -24,6 +25,32 @@ def test_other_work_is_counted_without_our_own(monkeypatch) -> None:
     found = watcher.watched()
     assert found.other_load == Range(low=0.8, mean=0.8, high=0.8)
     assert found.disturbed is not None and found.disturbed.startswith("0.8 cores")
+
+
+def test_a_processor_that_grows_hot_disturbs_the_run(monkeypatch) -> None:
+    """Two looks two seconds apart; in between it took 130 J and was slowed down three times."""
+    seen = {"joules": [70.0, 200.0], "throttle_count": [5, 8], "celsius": [61.0, 99.0],
+            "stolen_seconds": [10.0, 11.0]}  # fmt: skip
+    for name, values in seen.items():
+        monkeypatch.setattr(cpu_sensors, name, iter(values).__next__)
+    monkeypatch.setattr(watching.time, "perf_counter", iter([0.0, 2.0]).__next__)
+    watcher = Watcher()
+    watcher.look()
+    watcher.look()
+    found = watcher.watched()
+    assert found.cpu_watts == Range(low=65, mean=65, high=65)
+    assert found.stolen == Range(low=0.5, mean=0.5, high=0.5)
+    assert found.cpu_celsius == Range(low=61, mean=80, high=99)
+    assert found.throttled == (watching.CPU_TOO_HOT,)
+    assert watching.CPU_TOO_HOT in (found.disturbed or "")
+
+
+def test_a_counter_that_begins_anew_says_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(cpu_sensors, "joules", iter([262_000.0, 3.0]).__next__)
+    watcher = Watcher()
+    watcher.look()
+    watcher.look()
+    assert watcher.watched().cpu_watts is None
 
 
 def test_a_busy_neighbour_is_seen() -> None:
@@ -60,7 +87,7 @@ def test_a_gpu_that_slows_down_disturbs_the_run(smi) -> None:
     found = watcher.watched()
     assert found.gpu_mhz == Range(low=1200, mean=1590, high=1980)
     assert found.gpu_celsius is not None and found.gpu_celsius.high == 88
-    assert found.throttled == ("power cap", "hardware thermal slowdown")
+    assert found.throttled == ("GPU power cap", "GPU hardware thermal slowdown")
     assert "hardware thermal slowdown" in (found.disturbed or "")
 
 
@@ -70,16 +97,18 @@ def test_an_older_driver_is_asked_by_its_own_name(smi) -> None:
     watcher.look()
     watcher.look()
     found = watcher.watched()
-    assert (found.gpu_watts, found.throttled) == (None, ("software thermal slowdown",))
+    assert (found.gpu_watts, found.throttled) == (None, ("GPU software thermal slowdown",))
 
 
 def test_a_machine_that_says_nothing_leaves_nothing(monkeypatch, smi) -> None:
     monkeypatch.setattr(watching, "busy_ticks", lambda: None)
-    monkeypatch.setattr(watching, "read_text", lambda path: None)
+    for module in (watching, cpu_sensors):
+        monkeypatch.setattr(module, "read_text", lambda path: None)
     watcher = Watcher()
     watcher.look()
-    found = watcher.watched()
-    assert (found.other_load, found.cpu_mhz, found.gpu_mhz, found.disturbed) == (None,) * 4
+    watcher.look()
+    assert watcher.watched() == Watched(looks=2, other_load=None, cpu_mhz=None)
+    assert watcher.watched().disturbed is None
 
 
 def test_what_nvidia_smi_prints_is_split(monkeypatch) -> None:
