@@ -47,7 +47,7 @@ class Options:
     """CPU threads of every row; every core by default."""
     seconds: float = 5.0
     """Counted seconds for each row."""
-    count: int = 256
+    count: int = 512
     """Reference images that parity is judged by."""
     only: tuple[str, ...] = ()
     """Run these steps alone; what they need must be in --out already."""

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from engines.building import OPEN_PROFILE
 from engines.bundle import Reference
 from engines.contract import BATCH, Contract, TensorSpec
 from engines.emulation import emulate
@@ -22,8 +23,8 @@ from export.recipes import Precision
 Array = NDArray[Any]
 
 BATCHES = (1, 3, 8)
-"""Sizes each graph is run at: a graph may be right at one and wrong at the next (NVIDIA/TensorRT
-issue 4853)."""
+"""Numbers of images each graph is asked for, and then its maximum: a graph may be right at one and
+wrong at the next (NVIDIA/TensorRT issue 4853)."""
 TOLERANCES: dict[Precision | Literal["int8"], dict[str, float]] = {
     "float32": {
         "landmarks": 1e-3,
@@ -180,7 +181,7 @@ def _value_faults(
         session = create_session(graph, "cpu")
     except Exception as error:  # ONNX Runtime's classes have no other common base
         return {}, [f"ONNX Runtime does not load it ({_one_line(error)})"]
-    for batch in BATCHES:
+    for batch in batches(contract):
         rows = np.arange(batch) % len(reference)
         try:
             answers = _run(session, reference.images[rows], contract.batch)
@@ -197,6 +198,15 @@ def _value_faults(
                     f"expected at most {tolerance:g}"
                 )
     return largest, faults
+
+
+def batches(contract: Contract) -> list[int]:
+    """Numbers of images a graph is asked for, in order.
+
+    The last is the most that one call takes: the size of a static graph, and of an open one that
+    of the engines which `build` makes where it is told nothing.
+    """
+    return sorted({*BATCHES, contract.batch or OPEN_PROFILE.max})
 
 
 def _run(session: Any, images: Array, fixed: int | None) -> dict[str, Array]:

@@ -63,7 +63,7 @@ def test_one_scaled_weight_is_caught_and_all_is_said_at_once(
         check_graphs(candidates(copied), contract, reference)
     faults = caught.value.faults
     by_batch = [f for f in faults if f.startswith("fp32: landmarks differs by")]
-    assert [f.split(" at batch ")[1][0] for f in by_batch] == ["1", "3", "8"]
+    assert [f.split(" at batch ")[1].split(",")[0] for f in by_batch] == ["1", "3", "8", "32"]
     assert any(f.startswith("fp16: vertices differs by") for f in faults)
     assert not any("params" in f for f in faults)
     assert all(fault in str(caught.value) for fault in faults)
@@ -76,6 +76,73 @@ def test_answers_that_are_no_numbers_are_caught(
     scale(copied / "fp32.onnx", "projection.conv.weight", np.nan)
     with pytest.raises(CheckError, match="landmarks differs by nan"):
         check_graphs(candidates(copied)[:1], contract, reference)
+
+
+def put_behind_landmarks(path: Path, nodes: list[onnx.NodeProto], **constants: np.ndarray) -> None:
+    """Nodes that take `true` and give `landmarks`, between what was that output and the output."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["true" if name == "landmarks" else name for name in names]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
+    onnx.save(model, path)
+
+
+def test_a_graph_that_is_right_at_small_batches_only_is_caught(
+    copied: Path, contract: Contract, reference: Reference
+) -> None:
+    """From the ninth image on it answers what the eighth is."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("Shape", ["true"], ["sizes"], start=0, end=1),
+        node("Squeeze", ["sizes"], ["batch"]),
+        node("Range", ["zero", "batch", "one"], ["rows"]),
+        node("Min", ["rows", "last"], ["kept"]),
+        node("Gather", ["true", "kept"], ["landmarks"], axis=0),
+    ]
+    numbers = {name: np.array(value) for name, value in {"zero": 0, "one": 1, "last": 7}.items()}
+    put_behind_landmarks(copied / "fp32.onnx", nodes, **numbers)
+    with pytest.raises(CheckError) as caught:
+        check_graphs(candidates(copied)[:1], contract, reference)
+    (fault,) = caught.value.faults
+    assert fault.startswith("fp32: landmarks differs by")
+    assert "at batch 32" in fault
+
+
+def test_a_batch_baked_into_a_shape_is_caught(
+    copied: Path, contract: Contract, reference: Reference
+) -> None:
+    """It loads, answers one image, and stops at the next size."""
+    reshape = onnx.helper.make_node("Reshape", ["true", "sizes"], ["landmarks"])
+    put_behind_landmarks(copied / "fp32.onnx", [reshape], sizes=np.array([1, 68, 2]))
+    model = onnx.load(copied / "fp32.onnx")
+    del model.graph.value_info[:]
+    onnx.save(model, copied / "fp32.onnx")
+    with pytest.raises(CheckError) as caught:
+        check_graphs(candidates(copied)[:1], contract, reference)
+    refused = [fault for fault in caught.value.faults if "ONNX Runtime does not run" in fault]
+    assert [fault.split(" (")[0].split()[-1] for fault in refused] == ["3", "8", "32"]
+
+
+def test_an_operator_that_onnx_runtime_lacks_is_caught(
+    copied: Path, contract: Contract, reference: Reference
+) -> None:
+    """Valid ONNX: an error function in double."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("Cast", ["true"], ["wide"], to=onnx.TensorProto.DOUBLE),
+        node("Erf", ["wide"], ["erf"]),
+        node("Cast", ["erf"], ["landmarks"], to=onnx.TensorProto.FLOAT),
+    ]
+    put_behind_landmarks(copied / "fp32.onnx", nodes)
+    with pytest.raises(CheckError, match="fp32: ONNX Runtime does not load it"):
+        check_graphs(candidates(copied)[:1], contract, reference)
+
+
+def test_a_static_graph_is_asked_for_its_own_size_too(contract: Contract) -> None:
+    assert checks.batches(contract) == [1, 3, 8, 32]
+    assert checks.batches(replace(contract, batch=16)) == [1, 3, 8, 16]
 
 
 def test_a_broken_file_is_a_fault_like_any_other(

@@ -21,6 +21,7 @@ from trans3dhead.cli.main import main
 from trans3dhead.head.model import HeadModel
 from trans3dhead.presets import preset
 
+from .test_mesh_in_graph import LIMIT, ask_engine, farthest
 from .test_rtx import build as build_plan
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ PLANS: list[tuple[Variant, str, QAMemForm]] = [
     ("mesh", "fp32", "conv"),
     ("mesh", "fp16-backbone", "matmul"),
 ]
-"""Every recipe once; each variant, batch kind and form twice. test_rtx.py has all 32."""
+"""Each variant, batch kind and form twice. test_rtx.py has the whole product."""
 SECONDS, MEMORY = 60, 4 * 2**30
 """What an export may take on two cores, with 64 reference images."""
 REFERENCE_COUNT = 8
@@ -98,6 +99,12 @@ def test_few_nodes_move_data(variant: Variant, bundles: dict[Variant, ExportRepo
     assert counts["Transpose"] <= 27
     assert counts["Reshape"] <= 27
     assert counts["MatMul"] + counts["Gemm"] <= 46
+
+
+def test_the_mesh_in_half_is_that_of_its_own_parameters(
+    bundles: dict[Variant, ExportReport], head: HeadModel
+) -> None:
+    assert farthest(ask_engine(bundles["mesh"].folder), head) <= LIMIT
 
 
 @pytest.mark.parametrize(("variant", "recipe", "form"), PLANS)
