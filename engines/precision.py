@@ -114,5 +114,6 @@ def check_promise(found: float, promised: float, source: str, kind: str = "half"
     if found < promised - SHARE_TOLERANCE or (not promised and found):
         raise BuildError(
             f"{source} computes {found:.1%} of its FLOPs in {kind}; "
-            f"the recipe promises {promised:.1%}; export the bundle anew"
+            f"the recipe promises {promised:.1%}; export the bundle anew, or build with another "
+            "version or runtime"
         )

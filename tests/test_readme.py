@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from support import Demo
 
 from benchmarks.report.shown import CHECKPOINT, SHOWN, commands, labels
@@ -18,8 +20,10 @@ from trans3dhead.outputs import OUTPUT_KINDS
 
 ROOT = Path(__file__).parent.parent
 README, OUTPUTS, PREDICT = "README.md", "docs/outputs.md", "docs/predict.md"
+EXPORT = "docs/export.md"
 PHOTO = "synth-val-1-000004"
-PAGES = (README, OUTPUTS, PREDICT)
+WITH_PYTHON = (README, OUTPUTS, PREDICT)
+PAGES = (*WITH_PYTHON, EXPORT)
 
 
 def text_of(page: str) -> str:
@@ -37,6 +41,8 @@ def folder(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     (folder / "demo").symlink_to(demo.folder)
     (folder / CHECKPOINT).symlink_to(demo.checkpoint)
+    (recipe,) = blocks(EXPORT, "toml")
+    (folder / "careful.toml").write_text(recipe)
     return folder
 
 
@@ -69,6 +75,16 @@ def test_the_commands_run_and_leave_what_is_told(
     assert (folder / "steady.mp4").stat().st_size > 10_000
 
 
+def test_the_export_page_leaves_what_is_told(printed: dict[str, list[str]], folder: Path) -> None:
+    told = set(re.findall(r"^\| `([\w.]+)` \|", text_of(EXPORT).split("## ")[0], re.MULTILINE))
+    found = {path.name for path in (folder / "exported").iterdir()}
+    assert found == told - {"RECIPE.onnx"} | {"fp32.onnx", "fp16-backbone.onnx", "bf16.onnx"}
+    assert (folder / "exported-careful" / "careful.onnx").is_file()
+    before, after = (load_file(folder / name) for name in (CHECKPOINT, "imported.safetensors"))
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
 def test_the_readme_shows_what_the_commands_print(printed: dict[str, list[str]]) -> None:
     """Numbers and verdicts are another checkpoint's; the lines of the tables are the same."""
     shown = {found[2]: found[3] for found in SHOWN.finditer(text_of(README))}
@@ -86,7 +102,7 @@ def test_the_keys_of_the_json_lines_are_told(printed: dict[str, list[str]], fold
         assert set(entry) | set(entry["heads"][0]) <= told
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", WITH_PYTHON)
 def test_the_python_runs(printed: dict[str, list[str]], folder: Path, page: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks(page, "python"))],

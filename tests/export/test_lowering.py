@@ -137,6 +137,19 @@ def run_emulated(model: ir.Model) -> dict[str, np.ndarray]:
     return run_session(create_session(graph, "cpu", threads=1), {"image": IMAGES})
 
 
+@pytest.mark.parametrize("recipe", ["fp16", "bf16"])
+def test_the_emulated_graph_has_the_half_one_s_nodes_and_casts(
+    recipe: str, mesh_bundle: ExportReport
+) -> None:
+    original = onnx.load(mesh_bundle.folder / f"{recipe}.onnx")
+    emulated = {node.name: node for node in emulate(original).graph.node}
+    for node in original.graph.node:
+        twin = emulated.pop(node.name)
+        # a Cast between types that are one now has nothing to do
+        assert twin.op_type == node.op_type or (node.op_type, twin.op_type) == ("Cast", "Identity")
+    assert {node.op_type for node in emulated.values()} == {"Cast"}
+
+
 def test_both_forms_of_query_aware_memory_answer_the_same(traced: ir.Model) -> None:
     conv = lower(traced, replace(RECIPES["fp32"], qamem="conv"))
     matmul = lower(traced, replace(RECIPES["fp32"], qamem="matmul"))
