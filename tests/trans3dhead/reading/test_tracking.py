@@ -11,7 +11,7 @@ from trans3dhead.data.crop import BBox
 from trans3dhead.outputs.prediction import Prediction
 from trans3dhead.prediction import Predictor
 from trans3dhead.reading.agreement import disagreement, in_doubt, mesh_box
-from trans3dhead.reading.tracking import Followed, HeadTracker
+from trans3dhead.reading.tracking import Followed, HeadTracker, _Track
 
 from .conftest import Image, find_square, squares
 
@@ -59,8 +59,35 @@ def test_the_box_follows_the_mesh_without_the_detector(predictor: Predictor) -> 
 
 def test_a_still_head_keeps_its_crop_to_the_pixel(predictor: Predictor) -> None:
     scene = Scene(predictor)
-    boxes = [scene.show(moved(BOX, shift))[0].head.bbox for shift in (0, 0, 1, 0, 1, 0)]
+    large = (50.0, 10.0, 70.0, 100.0)
+    boxes = [scene.show(moved(large, shift))[0].head.bbox for shift in (0, 0, 1, 0, 1, 0)]
     assert len(set(boxes[2:])) == 1
+
+
+def test_the_crop_is_where_a_moving_head_goes_not_where_it_was(predictor: Predictor) -> None:
+    scene = Scene(predictor)
+    for step in range(12):
+        (followed,) = scene.show(moved(BOX, 6.0 * step))
+        x, _, w, _ = followed.head.bbox
+        # the speed is known from the third frame on
+        assert step < 3 or abs(x + w / 2 - (67.5 + 6 * step)) < 2
+    assert scene.searched == [0]
+
+
+def test_the_size_of_the_crop_does_not_follow_every_answer() -> None:
+    track = _Track(number=0, bbox=(0.0, 0.0, 100.0, 100.0))
+    track.move((5.0, 0.0, 108.0, 108.0))
+    assert track.bbox[2:] == (100, 100)
+    track.move((5.0, 0.0, 120.0, 120.0))
+    assert track.bbox[2:] == (120, 120)
+
+
+def test_a_detected_size_is_met_half_way() -> None:
+    track = _Track(number=0, bbox=(0.0, 0.0, 100.0, 100.0))
+    track.resize((0.0, 0.0, 110.0, 110.0))
+    assert track.bbox == (0, 0, 100, 100)
+    track.resize((0.0, 0.0, 64.0, 64.0))
+    assert track.bbox == pytest.approx((10, 10, 80, 80))
 
 
 def test_after_a_cut_the_head_is_found_in_the_same_frame(predictor: Predictor) -> None:
