@@ -2,8 +2,9 @@
 
 `python -m benchmarks.cpu_check CHECKPOINT` exports the checkpoint at each batch size, builds every
 engine this CPU can run, judges each by `verify`, times all of them and PyTorch interleaved in one
-run, and records where the time goes. What is measured lies in --out, with a log of each step. With
---publish the last two reports go to `benchmarks/results` too, in the place of earlier ones of their
+run, records where the time goes, times the deployed graph beside its backbone and a plain export,
+and predicts in video. What is measured lies in --out, with a log of each step. With --publish the
+reports of the last four steps go to `benchmarks/results` too, in the place of earlier ones of their
 kind, and the tables of README and docs are made from them. Run it on a machine that does nothing
 else; exit code 1 where a step failed.
 """
@@ -27,9 +28,8 @@ from engines.machine import instruction_sets
 from export.recipes import RECIPES
 
 SUMMARY = "bench-cpu.json"
-BENCH, MODULES = "cpu-bench.json", "cpu-modules.json"
-PUBLISHED = ("bench", "modules")
-"""Steps whose reports are published."""
+PUBLISHED = ("bench", "modules", "graph", "video")
+"""Steps whose reports are published, each as `report_name` says."""
 BATCHES = (1, 4, 16)
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 """Instructions without which OpenVINO refuses bfloat16."""
@@ -53,6 +53,11 @@ class Options:
     """Run these steps alone; what they need must be in --out already."""
     publish: bool = False
     """Put the reports into benchmarks/results, and make the pages' tables from them."""
+
+
+def report_name(step: str) -> str:
+    """File of a step's report."""
+    return f"cpu-{step}.json"
 
 
 def engines() -> dict[str, tuple[str, str]]:
@@ -107,7 +112,7 @@ def steps(options: Options) -> list[Step]:
             command=(
                 *TRANS3DHEAD, "bench", "run", *(f for batch in BATCHES for f in folders[batch]),
                 *rows, "--compile", "--roofline", "--stages", "--seconds", f"{options.seconds:g}",
-                "--json", str(options.out / BENCH), "--html", str(options.out / "cpu-bench.html"),
+                *_json(options, "bench"), "--html", str(options.out / "cpu-bench.html"),
             ),
             needs=tuple(builds),
             minutes=30,
@@ -118,14 +123,36 @@ def steps(options: Options) -> list[Step]:
             name="modules",
             command=(
                 *TRANS3DHEAD, "bench", "modules", *folders[BATCHES[0]], *rows,
-                "--seconds", f"{options.seconds:g}", "--json", str(options.out / MODULES),
+                "--seconds", f"{options.seconds:g}", *_json(options, "modules"),
                 "--html", str(options.out / "cpu-modules.html"),
             ),
             needs=tuple(name for name in builds if name.startswith(f"build {BATCHES[0]} ")),
             minutes=10,
         )
     )  # fmt: skip
+    graph = ("bench", "graph", str(options.checkpoint), *threads, *_json(options, "graph"))
+    found.append(
+        Step(
+            name="graph",
+            command=(*TRANS3DHEAD, *graph, "--seconds", f"{2 * options.seconds:g}"),
+            minutes=15,
+        )
+    )
+    lowest = "openvino-bf16" if "openvino-bf16" in chosen else "openvino-fp32"
+    video = ("bench", "video", str(_bundle(options, BATCHES[0]) / "engines" / lowest), *threads)
+    found.append(
+        Step(
+            name="video",
+            command=(*TRANS3DHEAD, *video, *_json(options, "video"), "--out", str(options.out)),
+            needs=(f"build {BATCHES[0]} {lowest}",),
+            minutes=15,
+        )
+    )
     return found
+
+
+def _json(options: Options, step: str) -> tuple[str, str]:
+    return "--json", str(options.out / report_name(step))
 
 
 def _bundle(options: Options, batch: int) -> Path:
@@ -133,7 +160,7 @@ def _bundle(options: Options, batch: int) -> Path:
 
 
 def publish(out: Path, results: Path = RESULTS) -> list[Path]:
-    """Put both reports among the committed results, under today's date, and drop earlier ones.
+    """Put all reports among the committed results, under today's date, and drop earlier ones.
 
     Returns:
         The files written.
@@ -142,15 +169,17 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
         UserError: a report is not there.
     """
     reports = {}
-    for name in (BENCH, MODULES):
+    for name in map(report_name, PUBLISHED):
         try:
             reports[name] = json.loads((out / name).read_text())
         except OSError as error:
             raise UserError(
-                f"{out / name} cannot be read ({error.strerror}); expected what the steps bench "
-                "and modules wrote; run them"
+                f"{out / name} cannot be read ({error.strerror}); expected what the steps "
+                f"{', '.join(PUBLISHED)} wrote; run them"
             ) from None
-    reports[BENCH]["durations"] = []  # every call of every row: megabytes that no table shows
+    reports[report_name("bench")][
+        "durations"
+    ] = []  # every call of every row: megabytes that no table shows
     written = []
     for name, report in reports.items():
         for earlier in results.glob(f"*-{name}"):

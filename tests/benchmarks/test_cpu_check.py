@@ -8,7 +8,16 @@ import pytest
 import tyro
 
 from benchmarks import cpu_check
-from benchmarks.cpu_check import BATCHES, BENCH, MODULES, Options, engines, main, publish, steps
+from benchmarks.cpu_check import (
+    BATCHES,
+    PUBLISHED,
+    Options,
+    engines,
+    main,
+    publish,
+    report_name,
+    steps,
+)
 from benchmarks.report.committed import filled
 from benchmarks.steps import TRANS3DHEAD, Ran
 from engines.errors import UserError
@@ -22,7 +31,8 @@ def options(tmp_path: Path, **more) -> Options:
 def test_every_planned_command_is_one_of_ours(tmp_path: Path) -> None:
     planned = steps(options(tmp_path))
     names = [step.name for step in planned]
-    assert len(set(names)) == len(names) == len(BATCHES) * (1 + 2 * len(engines())) + 2
+    assert len(set(names)) == len(names) == len(BATCHES) * (1 + 2 * len(engines())) + len(PUBLISHED)
+    assert tuple(names[-len(PUBLISHED) :]) == PUBLISHED
     for position, step in enumerate(planned):
         words = step.command[len(TRANS3DHEAD) :]
         assert step.command[: len(TRANS3DHEAD)] == TRANS3DHEAD
@@ -40,6 +50,7 @@ def test_bfloat16_is_left_to_cpus_that_have_it(instructions, bfloat16, monkeypat
     assert ("openvino-bf16" in engines()) == bfloat16
 
 
+BENCH, MODULES = report_name("bench"), report_name("modules")
 MACHINE = {"gpu": None, "cpu": "a CPU"}
 BEFORE = {"machine": MACHINE, "cores": 2, "instructions": ["amx_bf16"], "versions": {"torch": "2"}}
 LATENCY = dict.fromkeys(("median", "p90", "p95", "p99", "mean", "std", "largest"), 10.0)
@@ -92,6 +103,8 @@ def out(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / BENCH).write_text(json.dumps(report()))
     (folder / MODULES).write_text(json.dumps(recorded()))
+    for step in PUBLISHED[2:]:
+        (folder / report_name(step)).write_text("{}")
     return folder
 
 
@@ -103,11 +116,12 @@ def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
     earlier = results / f"2020-01-01-{BENCH}"
     earlier.write_text("{}")
     (results / "2020-01-01-h100-bench.json").write_text("{}")
-    bench, modules = publish(out, results)
+    published = publish(out, results)
+    assert [path.name[11:] for path in published] == [report_name(step) for step in PUBLISHED]
     assert sorted(path.name for path in results.iterdir()) == sorted(
-        ["2020-01-01-h100-bench.json", bench.name, modules.name]
+        ["2020-01-01-h100-bench.json", *(path.name for path in published)]
     )
-    assert json.loads(bench.read_text())["durations"] == []
+    assert json.loads(published[0].read_text())["durations"] == []
 
     def page(view: str) -> str:
         return filled(f"<!-- results: {view} -->\n<!-- end of results -->\n", results)
@@ -140,7 +154,7 @@ def test_a_goal_within_the_interval_is_open(out: Path, tmp_path: Path) -> None:
     assert "| 1.70 [1.60, 1.80] | open |" in text
 
 
-def test_nothing_is_published_without_both_reports(out: Path, tmp_path: Path) -> None:
+def test_nothing_is_published_without_all_reports(out: Path, tmp_path: Path) -> None:
     (out / MODULES).unlink()
     with pytest.raises(UserError, match=r"cpu-modules.json cannot be read .*run them"):
         publish(out, tmp_path)
@@ -155,7 +169,7 @@ def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
 ) -> None:
     ran = [
         Ran(name=name, seconds=1.0, code=int(name == failed), told="")
-        for name in ("verify 1 openvino-bf16", "bench", "modules")
+        for name in ("verify 1 openvino-bf16", *PUBLISHED)
     ]
     done: list[str] = []
     monkeypatch.setattr(cpu_check, "run_steps", lambda *_: ran)
