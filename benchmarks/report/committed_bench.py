@@ -1,18 +1,22 @@
 """Tables of committed reports of `bench run` and `bench modules`, from their JSON."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.report.module_sections import module_table
 from benchmarks.report.sources import told_line
 from benchmarks.report.stage_sections import stage_table
 from benchmarks.report.tables import NOTHING, Column, Row, Table
-from benchmarks.throughput.modules import Profiled
+from benchmarks.throughput.modules import BETWEEN, FUSED, UNATTRIBUTED, PartRow, Profiled
 from benchmarks.throughput.stages import Staged
 from engines.records import from_value
 
 Report = Mapping[str, Any]
+WORDS = 3
+"""Of a part's name, such as landmark_branch.layers.0: a page has no room for more."""
+NO_PART = (FUSED, UNATTRIBUTED, BETWEEN)
+"""Rows that are no part's, at the end."""
 
 
 def rows(name: str, report: Report) -> str:
@@ -154,10 +158,44 @@ def stages(name: str, report: Report) -> str:
 
 
 def modules(name: str, report: Report) -> str:
-    """The parts of each engine that was recorded."""
-    tables = []
-    for found in report["profiled"]:
-        fields = {key: value for key, value in found.items() if key != "attributed"}
-        tables.append(module_table(from_value(Profiled, fields, name)).markdown())
+    """The parts of the network beside each other on every engine that was recorded."""
+    engines = [
+        (found, _folded(from_value(Profiled, _fields(found), name).rows))
+        for found in report["profiled"]
+    ]
+    parts = dict.fromkeys(part for _, folded in engines for part in folded)
+    lines = [Row(cells=(part, *(_part(folded.get(part)) for _, folded in engines)))
+             for part in [*(p for p in parts if p not in NO_PART), *NO_PART]]  # fmt: skip
+    calls = ("a call", *(f"{found['milliseconds']:.3g}" for found, _ in engines))
+    table = Table(
+        title="",
+        columns=(
+            Column(label="ms (GFLOP/s)", number=False),
+            *(Column(label=found["name"]) for found, _ in engines),
+        ),
+        rows=(*lines, Row(cells=calls)),
+    )
     before = {"before": report["machine"], "disturbed": report["disturbed"]}
-    return "\n".join([*tables, told_line(name, before), ""])
+    return "\n".join([table.markdown(), told_line(name, before), ""])
+
+
+def _fields(found: Report) -> Report:
+    return {key: value for key, value in found.items() if key != "attributed"}
+
+
+def _folded(rows: Iterable[PartRow]) -> dict[str, tuple[float, float]]:
+    """Milliseconds and operations by the first words of the parts' names."""
+    folded: defaultdict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    for row in rows:
+        part = ".".join(row.part.split(".")[:WORDS])
+        spent, flops = folded[part]
+        folded[part] = spent + row.milliseconds, flops + row.flops
+    return dict(folded)
+
+
+def _part(found: tuple[float, float] | None) -> str:
+    if found is None:
+        return NOTHING
+    milliseconds, flops = found
+    rate = f" ({flops / milliseconds / 1e6:.0f})" if flops and milliseconds else ""
+    return f"{milliseconds:.2f}{rate}"

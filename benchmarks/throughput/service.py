@@ -12,6 +12,7 @@ that the engine does not take is filled up, as a server would have to.
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ MIN_REQUESTS = 300
 INSTANT = 1e-9
 """Seconds under which requests have come at once."""
 SCHEMA = 1
+SERVICE_SCHEMA = Path(__file__).with_name("service.schema.json")
 SEED = 8
 
 

@@ -88,13 +88,22 @@ def report() -> dict:
 
 
 def recorded() -> dict:
-    part = {"part": "backbone", "milliseconds": 7.0, "share": 0.7, "flops": 1e9,
-            "flops_share": 1.0, "layers": 3}  # fmt: skip
-    one = {
-        "name": "openvino-bf16", "runtime": "openvino", "precision": "bfloat16", "batch": 1,
-        "calls": 5, "milliseconds": 10.0, "plain": 9.0, "rows": [part], "attributed": 1.0,
-    }  # fmt: skip
-    return {"profiled": [one], "machine": BEFORE, "disturbed": None}
+    def part(name: str, milliseconds: float, flops: float) -> dict:
+        return {"part": name, "milliseconds": milliseconds, "share": milliseconds / 10,
+                "flops": flops, "flops_share": 0.5, "layers": 3}  # fmt: skip
+
+    fine = "landmark_branch.layers.0"
+    rows = {
+        "torch eager": [part(f"{fine}.qamem", 2.0, 5e8), part(f"{fine}.feedforward", 3.0, 1e9)],
+        "openvino-bf16": [part("backbone", 7.0, 1e9)],
+    }
+    found = [
+        {
+            "name": name, "runtime": "openvino", "precision": "bfloat16", "batch": 1, "calls": 5,
+            "milliseconds": 10.0, "plain": 9.0, "rows": parts, "attributed": 1.0,
+        } for name, parts in rows.items()
+    ]  # fmt: skip
+    return {"profiled": found, "machine": BEFORE, "disturbed": None}
 
 
 @pytest.fixture
@@ -138,7 +147,11 @@ def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
     assert "| openvino-bf16 | 16 | 75% of the ceiling | 80% | met |" in goals
     assert "| openvino-int8-backbone | 1 | 115 images/s | - | not measured |" in goals
     assert "| torch eager | 1 | 10.0 |" in page(f"*-{BENCH} stages")
-    assert "| backbone | 7.00 | 70.0% | 100.0% | 143 | 3 |" in page(f"*-{MODULES}")
+    shown = page(f"*-{MODULES}")
+    assert "| ms (GFLOP/s) | torch eager | openvino-bf16 |" in shown
+    assert "| landmark_branch.layers.0 | 5.00 (300) | - |" in shown
+    assert "| backbone | - | 7.00 (143) |" in shown
+    assert "| a call | 10 | 10 |" in shown
     with pytest.raises(UserError, match="makes no table weather"):
         page(f"*-{BENCH} weather")
     with pytest.raises(UserError, match=r"nothing.json makes no table"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from engines.errors import UserError
-from trans3dhead.cli.common import CommonOptions, Outcome
+from trans3dhead.cli.common import CommonOptions, Outcome, one_blas_thread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,6 +76,8 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
+    one_blas_thread()
+
     from benchmarks.throughput.bench import bench
     from engines.files import write_whole
     from trans3dhead.cli.terminal import stage_bars, wide_console

@@ -45,7 +45,8 @@ def one_blas_thread() -> None:
     """Let numpy's products take one thread, unless the environment says otherwise.
 
     Idle threads of OpenBLAS spin, and take the cores from stages that run beside them: a full-size
-    engine read 6.3 frames/s of video with them and 8.7 without, on 2 cores. Of use only before
-    numpy is imported.
+    engine read 6.3 frames/s of video with them and 8.7 without, on 2 cores, and right after numpy
+    had posed a mesh ONNX Runtime took 1.8 times its time with them, 1.1 times without. Of use only
+    before numpy is imported.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

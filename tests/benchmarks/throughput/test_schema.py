@@ -32,10 +32,9 @@ def report(make_workshop, tmp_path_factory) -> BenchReport:
 
 
 @pytest.fixture(scope="module")
-def validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads(REPORT_SCHEMA.read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
+def validator(validator_of) -> jsonschema.Draft202012Validator:
+    found: jsonschema.Draft202012Validator = validator_of(REPORT_SCHEMA)
+    return found
 
 
 def written(report: BenchReport) -> Found:

@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pytest
 
 from benchmarks.throughput.serve import serve
 from benchmarks.throughput.service import (
+    SERVICE_SCHEMA,
     Clock,
     LoadPoint,
     ServiceReport,
@@ -116,7 +118,17 @@ def test_a_limit_that_no_rate_keeps_is_said(report) -> None:
     assert (strict.sustained, strict.machines_for(100)) == (None, None)
 
 
-def test_the_command_serves_a_real_engine(tmp_path, make_workshop, capsys) -> None:
+def test_its_json_keeps_the_schema_that_ships(report, validator_of) -> None:
+    validator = validator_of(SERVICE_SCHEMA)
+    for limit in (1.0, 100.0):
+        found = json.loads(json.dumps(replace(report, limit_ms=limit).to_dict(), allow_nan=False))
+        validator.validate(found)
+    found["points"][0]["p999"] = 1.0
+    with pytest.raises(jsonschema.ValidationError, match="p999"):
+        validator.validate(found)
+
+
+def test_the_command_serves_a_real_engine(tmp_path, make_workshop, validator_of, capsys) -> None:
     workshop = make_workshop(tmp_path / "bundle", "params", images=6)
     engine = workshop.plant(workshop.answers, profile=BatchProfile(min=1, opt=2, max=4))
     found, html = tmp_path / "serve.json", tmp_path / "serve.html"
@@ -126,6 +138,7 @@ def test_the_command_serves_a_real_engine(tmp_path, make_workshop, capsys) -> No
         == 0
     )
     data = json.loads(found.read_text())
+    validator_of(SERVICE_SCHEMA).validate(data)
     assert [point["requests"] for point in data["points"]] == [300, 300]
     assert data["largest_batch"] == 4
     assert "calculated, not measured" in capsys.readouterr().out
