@@ -122,7 +122,7 @@ def test_a_lost_head_is_an_error_in_a_line(
 
 
 @pytest.mark.parametrize(
-    "words", ["predict none.png --engine none", "bench video none --seconds 0"]
+    "words", ["predict none.png --engine none", "bench video none --seconds 0", "bench run none"]
 )
 def test_products_of_numpy_take_one_thread(words: str) -> None:
     """Idle threads of OpenBLAS would spin beside the stages of the pipeline."""
