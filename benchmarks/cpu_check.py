@@ -177,9 +177,8 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
                 f"{out / name} cannot be read ({error.strerror}); expected what the steps "
                 f"{', '.join(PUBLISHED)} wrote; run them"
             ) from None
-    reports[report_name("bench")][
-        "durations"
-    ] = []  # every call of every row: megabytes that no table shows
+    # every call of every row: megabytes that no table shows
+    reports[report_name("bench")]["durations"] = []
     written = []
     for name, report in reports.items():
         for earlier in results.glob(f"*-{name}"):

@@ -203,7 +203,7 @@ def _value_faults(
 def batches(contract: Contract) -> list[int]:
     """Numbers of images a graph is asked for, in order.
 
-    The last is the most that one call takes: the size of a static graph, and of an open one that
+    Among them is the most that one call takes: the size of a static graph, and of an open one that
     of the engines which `build` makes where it is told nothing.
     """
     return sorted({*BATCHES, contract.batch or OPEN_PROFILE.max})

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from support import Demo
 
 from benchmarks.report.shown import CHECKPOINT, SHOWN, commands, labels
+from export.recipes import read_recipe
 from trans3dhead.cli.main import main
 from trans3dhead.outputs import OUTPUT_KINDS
 
@@ -83,6 +84,15 @@ def test_the_export_page_leaves_what_is_told(printed: dict[str, list[str]], fold
     before, after = (load_file(folder / name) for name in (CHECKPOINT, "imported.safetensors"))
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_every_recipe_of_the_pages_is_one(tmp_path: Path) -> None:
+    found = []
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for recipe in blocks(f"docs/{page.name}", "toml"):
+            (tmp_path / "recipe.toml").write_text(recipe)
+            found.append(read_recipe(tmp_path / "recipe.toml").name)
+    assert found == ["careful", "int8-careful"]
 
 
 def test_the_readme_shows_what_the_commands_print(printed: dict[str, list[str]]) -> None:
