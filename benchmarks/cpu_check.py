@@ -134,7 +134,7 @@ def steps(options: Options) -> list[Step]:
     found.append(
         Step(
             name="graph",
-            command=(*TRANS3DHEAD, *graph, "--seconds", f"{2 * options.seconds:g}"),
+            command=(*TRANS3DHEAD, *graph, "--seconds", f"{5 * options.seconds:g}"),
             minutes=15,
         )
     )
