@@ -8,8 +8,8 @@ class UserError(Exception):
     """
 
 
-def one_line(error: BaseException) -> str:
-    """The text of a library's error, its line breaks gone."""
+def one_line(error: object) -> str:
+    """The text of a library's error, or what else it said, its line breaks gone."""
     return " ".join(str(error).split())
 
 

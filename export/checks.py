@@ -1,7 +1,5 @@
 """What a graph must pass before it is published. All faults are gathered into one error."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,9 @@ from engines.building import OPEN_PROFILE
 from engines.bundle import Reference
 from engines.contract import BATCH, Contract, TensorSpec
 from engines.emulation import emulate
-from engines.errors import UserError
+from engines.errors import UserError, one_line
 from engines.onnxruntime_session import create_session, run_session
+from export import rtx_parser
 from export.graph import MAX_IR, MAX_OPSET
 from export.recipes import Precision
 
@@ -57,7 +56,6 @@ TOLERANCES: dict[Precision | Literal["int8"], dict[str, float]] = {
     },
 }
 """Largest difference from eager float32, in each output's unit (contract)."""
-RTX = "tensorrt_rtx"
 SHAPE_OPERATORS = ("Shape", "Size", "Expand", "ConstantOfShape", "NonZero", "Range")
 """What a graph of fixed sizes has no reason to hold."""
 
@@ -126,7 +124,7 @@ def _read(path: Path) -> tuple[onnx.ModelProto | None, list[str]]:
         onnx.checker.check_model(path, full_check=True)
         return onnx.load(path), []
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        return None, [f"not valid ONNX ({_one_line(error)})"]
+        return None, [f"not valid ONNX ({one_line(error)})"]
 
 
 def form_faults(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
@@ -180,13 +178,13 @@ def _value_faults(
         graph = (emulate(model) if half else model).SerializeToString()
         session = create_session(graph, "cpu")
     except Exception as error:  # ONNX Runtime's classes have no other common base
-        return {}, [f"ONNX Runtime does not load it ({_one_line(error)})"]
+        return {}, [f"ONNX Runtime does not load it ({one_line(error)})"]
     for batch in batches(contract):
         rows = np.arange(batch) % len(reference)
         try:
             answers = _run(session, reference.images[rows], contract.batch)
         except Exception as error:
-            faults.append(f"ONNX Runtime does not run batch {batch} ({_one_line(error)})")
+            faults.append(f"ONNX Runtime does not run batch {batch} ({one_line(error)})")
             continue
         for name, expected in wanted.items():
             difference = float(np.abs(answers[name] - expected[rows]).max())
@@ -221,22 +219,11 @@ def _run(session: Any, images: Array, fixed: int | None) -> dict[str, Array]:
 
 
 def parse_faults(path: Path) -> list[str]:
-    """What TensorRT-RTX's parser says against the graph; nothing where it is not installed.
-
-    It parses what TensorRT parses and needs no GPU for it.
-    """
-    if importlib.util.find_spec(RTX) is None:
+    """What TensorRT-RTX's parser says against the graph; nothing where it is not installed."""
+    if not rtx_parser.is_installed():
         return []
-    trt: Any = importlib.import_module(RTX)
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    if parser.parse_from_file(str(path)):
-        return []
-    errors = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-    return [f"TensorRT-RTX does not parse it ({_one_line('; '.join(errors))})"]
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
+    try:
+        rtx_parser.parse(path)
+    except ValueError as error:
+        return [f"TensorRT-RTX does not parse it ({error})"]
+    return []

@@ -1,13 +1,13 @@
 """Which form of query-aware memory the runtimes of this machine take: `--qamem auto`."""
 
-import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from engines.errors import UserError, one_line
 from engines.onnxruntime_session import create_session
+from export import rtx_parser
 from export.recipes import QAMemForm
 
 Load = Callable[[str], None]
@@ -62,13 +62,8 @@ def _openvino(graph: str) -> None:
 
 
 def _tensorrt_rtx(graph: str) -> None:
-    trt: Any = importlib.import_module("tensorrt_rtx")
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(graph):
-        raise ValueError("; ".join(parser.get_error(i).desc() for i in range(parser.num_errors)))
+    parsed = rtx_parser.parse(Path(graph))
+    builder, network = parsed.builder, parsed.network
     configuration = builder.create_builder_config()
     image = network.get_input(0)
     if image.shape[0] < 0:
@@ -82,6 +77,6 @@ def _tensorrt_rtx(graph: str) -> None:
 LOADERS: dict[str, tuple[str, Load]] = {
     "ONNX Runtime": ("onnxruntime", _onnxruntime),
     "OpenVINO": ("openvino", _openvino),
-    "TensorRT-RTX": ("tensorrt_rtx", _tensorrt_rtx),
+    "TensorRT-RTX": (rtx_parser.MODULE, _tensorrt_rtx),
 }
 """Runtime to its module, and how it is tried."""
