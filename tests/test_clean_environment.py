@@ -7,6 +7,7 @@ and a minute.
 import re
 import subprocess
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -24,13 +25,15 @@ ENGINE, PHOTO = "onnxruntime-fp32", "synth-val-1-000004.png"
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the environment."""
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of the environment, which sees nothing of this one."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     words = ["install", "-q", f"{ROOT}[cpu,vision]", "-c", ROOT / "constraints" / "cpu.txt"]
     subprocess.run([folder / "bin" / "python", "-m", "pip", *words], check=True, timeout=1800)
-    return folder / "bin" / "python"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONPATH", raising=False)
+        yield folder / "bin" / "python"
 
 
 @pytest.fixture
@@ -52,11 +55,10 @@ def test_three_lines_draw_a_photo_and_the_command_does_too(python: Path, folder:
     page = (ROOT / "docs" / "predict.md").read_text()
     lines = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
     assert len([line for line in lines.splitlines() if line]) == 4  # the import, and three
-    for words in (
-        ["-c", lines],
-        ["-c", "import trans3dhead, sys; assert 'torch' not in sys.modules"],
-    ):
-        subprocess.run([python, *words], cwd=folder, check=True)
+    where = "import trans3dhead; print(trans3dhead.__file__)"
+    asked = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
+    assert Path(asked.stdout.strip()).is_relative_to(python.parent.parent)
+    subprocess.run([python, "-c", lines], cwd=folder, check=True)
     drawn = cv2.imread(str(folder / "drawn-drawn.png"))
     assert drawn is not None
     assert drawn.shape == (320, 300, 3)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("tensorrt", "pycuda")
 LIMITS = {"fp32": 0.01, "fp16 emulated": 3.0, "fp16 plain": 3.0}
 """Largest movement of a landmark, crop pixels: random weights, the worst of all points."""
-MOVED = {"fp32": 0.01, "fp16": 3.0, "fp16-backbone": 3.0, "bf16": 16.0, "int8-backbone": 16.0}
+MOVED = {"fp32": 0.001, "fp16": 0.5, "fp16-backbone": 0.5, "bf16": 5.0, "int8-backbone": 12.0}
 """The same for the graph of every recipe."""
 
 

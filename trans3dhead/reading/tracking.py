@@ -5,6 +5,7 @@ box leaves the frame, and now and then for heads that are new.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,8 @@ SAME_SIZE = 1.1
 are trained with 5 % to 15 % around the head (SPEC 5) and tell its size poorly from a wider crop:
 one that took its next size from every answer grew to 1.3 times the head within a second."""
 DETECTED_SIZE = 1.2
-"""A box whose sides differ from a detected head's by more than this factor takes the geometric mean
-of both."""
+"""A box whose area is that of a detected head times more than the square of this, or less than one
+over it, takes the geometric mean of both, side by side."""
 CONFIRMED = 0.5
 """Intersection over union with a detected head below which a track starts anew from it."""
 INSIDE = 0.5
@@ -69,7 +70,7 @@ class _Track:
         """Meet a detected head half way where its size is another."""
         (x, y, w, h), (_, _, dw, dh) = self.bbox, detected
         if max(w * h / (dw * dh), dw * dh / (w * h)) > DETECTED_SIZE**2:
-            width, height = float(np.sqrt(w * dw)), float(np.sqrt(h * dh))
+            width, height = math.sqrt(w * dw), math.sqrt(h * dh)
             self.bbox = (x + (w - width) / 2, y + (h - height) / 2, width, height)
 
     def move(self, mesh: BBox) -> None:

@@ -11,6 +11,20 @@ from benchmarks.throughput import watch as watching
 from benchmarks.throughput.watch import Range, Watched, Watcher, watch
 
 
+@pytest.fixture
+def smi(monkeypatch):
+    """An nvidia-smi that answers from a list; a driver of the older names where told."""
+    answers: list[list[str]] = []
+
+    def query(fields: tuple[str, ...]) -> list[str] | None:
+        if not answers or (fields[-1] == watching.REASON_FIELDS[0] and answers[0][0] == "older"):
+            return None
+        return [word for word in answers.pop(0) if word != "older"]
+
+    monkeypatch.setattr(watching, "query_gpu", query)
+    return answers
+
+
 def test_other_work_is_counted_without_our_own(monkeypatch) -> None:
     """In 10 seconds all cores worked 18 s, this process 10 of them."""
     world = {"now": 0.0, "own": 0.0, "ticks": 1000}
@@ -27,7 +41,7 @@ def test_other_work_is_counted_without_our_own(monkeypatch) -> None:
     assert found.disturbed is not None and found.disturbed.startswith("0.8 cores")
 
 
-def test_a_processor_that_grows_hot_disturbs_the_run(monkeypatch) -> None:
+def test_a_processor_that_grows_hot_disturbs_the_run(monkeypatch, smi) -> None:
     """Two looks two seconds apart; in between it took 130 J and was slowed down three times."""
     seen = {"joules": [70.0, 200.0], "throttle_count": [5, 8], "celsius": [61.0, 99.0],
             "stolen_seconds": [10.0, 11.0]}  # fmt: skip
@@ -45,7 +59,7 @@ def test_a_processor_that_grows_hot_disturbs_the_run(monkeypatch) -> None:
     assert watching.CPU_TOO_HOT in (found.disturbed or "")
 
 
-def test_a_counter_that_begins_anew_says_nothing(monkeypatch) -> None:
+def test_a_counter_that_begins_anew_says_nothing(monkeypatch, smi) -> None:
     monkeypatch.setattr(cpu_sensors, "joules", iter([262_000.0, 3.0]).__next__)
     watcher = Watcher()
     watcher.look()
@@ -63,20 +77,6 @@ def test_a_busy_neighbour_is_seen() -> None:
     assert load is not None
     assert load.high > 0.4
     assert watcher.looks >= 4
-
-
-@pytest.fixture
-def smi(monkeypatch):
-    """An nvidia-smi that answers from a list; a driver of the older names where told."""
-    answers: list[list[str]] = []
-
-    def query(fields: tuple[str, ...]) -> list[str] | None:
-        if not answers or (fields[-1] == watching.REASON_FIELDS[0] and answers[0][0] == "older"):
-            return None
-        return [word for word in answers.pop(0) if word != "older"]
-
-    monkeypatch.setattr(watching, "query_gpu", query)
-    return answers
 
 
 def test_a_gpu_that_slows_down_disturbs_the_run(smi) -> None:
