@@ -25,7 +25,7 @@ from export.modules import part_of
 if TYPE_CHECKING:
     import onnx
 
-SCHEMA = 1
+SCHEMA = 2
 MODULES_SCHEMA = Path(__file__).with_name("modules.schema.json")
 NETWORK = "network itself"
 """Of nodes that lie in no module."""
@@ -62,7 +62,7 @@ class Profiled:
     milliseconds: float
     """Mean of a recorded call: the rows' sum."""
     plain: float
-    """Median of calls that were not recorded."""
+    """Mean of calls that were not recorded, half of them before and half after the others."""
     rows: tuple[PartRow, ...]
     """In the order in which the network meets its parts; then those that are none."""
 

@@ -43,7 +43,7 @@ def profile_network(
     """
     network = TorchNetwork(checkpoint, head_folder=None, mesh=False, threads=threads, device=device)
     crops = images(batch, network.size)
-    plain = repeat(lambda: network(crops), seconds)
+    plain = repeat(lambda: network(crops), seconds / 2)
     calls: list[dict[str, float]] = []
     marks: list[Mark] = []
     stamp, between = _clock(device)
@@ -55,6 +55,7 @@ def profile_network(
             calls.append(own_times(marks, between))
 
         taken = repeat(call, seconds)
+    plain += repeat(lambda: network(crops), seconds / 2)
     counted = calls[-len(taken) :]
     paths = dict.fromkeys(path for path, _ in network.module.named_modules())
     flops: defaultdict[str, float] = defaultdict(float)
@@ -67,7 +68,7 @@ def profile_network(
         batch=batch,
         calls=len(taken),
         milliseconds=float(np.mean(taken)),
-        plain=float(np.median(plain)),
+        plain=float(np.mean(plain)),
         rows=make_rows(
             [
                 (group_of(path, depth), sum(call[path] for call in counted) / len(counted))

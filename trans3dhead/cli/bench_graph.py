@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from trans3dhead.cli.common import CommonOptions, Outcome
+from trans3dhead.cli.common import CommonOptions, Outcome, one_blas_thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,8 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
+    one_blas_thread()
+
     from benchmarks.report.graph_tables import graph_table, ratio_table
     from benchmarks.throughput.graph_bench import bench_graph
     from trans3dhead.cli.terminal import say, stage_bars, wide_console

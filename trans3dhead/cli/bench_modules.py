@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from trans3dhead.cli.common import CommonOptions, Outcome
+from trans3dhead.cli.common import CommonOptions, Outcome, one_blas_thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Options(CommonOptions):
     """Words of a part's name that are told apart, such as 1: backbone, landmark_branch, ... All by
     default: the parts that `verify --walk` speaks of."""
     seconds: float = 3.0
-    """Of recorded calls for each engine, and as long of plain ones."""
+    """Of recorded calls for each engine, and as long of plain ones, half before and half after."""
     threads: int | None = None
     """CPU threads of every engine; each runtime's own choice by default."""
     html: Path | None = None
@@ -38,6 +38,8 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
+    one_blas_thread()
+
     from benchmarks.report.module_sections import module_table, modules_page
     from benchmarks.throughput.module_bench import profile_modules
     from engines.files import write_whole

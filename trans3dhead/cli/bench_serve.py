@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from trans3dhead.cli.common import CommonOptions, Outcome
+from trans3dhead.cli.common import CommonOptions, Outcome, one_blas_thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,8 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
+    one_blas_thread()
+
     from benchmarks.report.service_sections import service_page, service_table, service_verdict
     from benchmarks.throughput.serve import serve
     from engines.files import write_whole

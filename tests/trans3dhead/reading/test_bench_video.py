@@ -122,7 +122,15 @@ def test_a_lost_head_is_an_error_in_a_line(
 
 
 @pytest.mark.parametrize(
-    "words", ["predict none.png --engine none", "bench video none --seconds 0", "bench run none"]
+    "words",
+    [
+        "predict none.png --engine none",
+        "bench video none --seconds 0",
+        "bench run none",
+        "bench modules none",
+        "bench graph none",
+        "bench serve none",
+    ],
 )
 def test_products_of_numpy_take_one_thread(words: str) -> None:
     """Idle threads of OpenBLAS would spin beside the stages of the pipeline."""
@@ -132,7 +140,7 @@ def test_products_of_numpy_take_one_thread(words: str) -> None:
         "assert 'numpy' not in sys.modules or os.environ['OPENBLAS_NUM_THREADS'] == '1'\n"
         "before = len(os.listdir('/proc/self/task'))\n"
         "import numpy as np; np.ones((500, 500)) @ np.ones((500, 500))\n"
-        "assert len(os.listdir('/proc/self/task')) == before == 1, 'threads were started'\n"
+        "assert len(os.listdir('/proc/self/task')) <= before, 'threads were started'\n"
     )
     environment = {key: value for key, value in os.environ.items() if "NUM_THREADS" not in key}
     done = subprocess.run(
