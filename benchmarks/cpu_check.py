@@ -4,9 +4,10 @@
 engine this CPU can run, judges each by `verify`, times all of them and PyTorch interleaved in one
 run, records where the time goes, times the deployed graph beside its backbone and a plain export,
 and predicts in video. What is measured lies in --out, with a log of each step. With --publish the
-reports of the last four steps go to `benchmarks/results` too, in the place of earlier ones of their
-kind, and the tables of README and docs are made from them. Run it on a machine that does nothing
-else; exit code 1 where a step failed.
+reports of the last four steps and the verdicts on what is rounded at batch 1 go to
+`benchmarks/results` too, in the place of earlier ones of their kind, and the tables of README and
+docs are made from them. Run it on a machine that does nothing else; exit code 1 where a step
+failed.
 """
 
 import json
@@ -15,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -25,12 +26,17 @@ from benchmarks.steps import TRANS3DHEAD, Step, run_steps, tell_failures
 from engines.errors import UserError
 from engines.files import write_whole
 from engines.machine import instruction_sets
-from export.recipes import RECIPES
 
 SUMMARY = "bench-cpu.json"
-PUBLISHED = ("bench", "modules", "graph", "video")
+MEASURED = ("bench", "modules", "graph", "video")
 """Steps whose reports are published, each as `report_name` says."""
 BATCHES = (1, 4, 16)
+BF16, INT8 = "openvino-bf16", "openvino-int8-backbone"
+"""Engines whose accuracy at batch 1 is published as well: what rounding costs."""
+PARITY = "parity"
+"""The report of their verdicts."""
+SUBJECT = ("runtime", "runtime_version", "recipe", "precision", "checkpoint_sha256")
+"""What a published verdict tells of whom it judged; the rest names folders of this machine."""
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 """Instructions without which OpenVINO refuses bfloat16."""
 
@@ -49,6 +55,9 @@ class Options:
     """Counted seconds for each row."""
     count: int = 512
     """Reference images that parity is judged by."""
+    heads: int = 4096
+    """Drawn heads in their place for int8, and for what is published: a percentile that comes near
+    to its margin is open on fewer."""
     only: tuple[str, ...] = ()
     """Run these steps alone; what they need must be in --out already."""
     publish: bool = False
@@ -65,98 +74,98 @@ def engines() -> dict[str, tuple[str, str]]:
     found = {
         "onnxruntime-fp32": ("onnxruntime", "fp32"),
         "openvino-fp32": ("openvino", "fp32"),
+        BF16: ("openvino", "bf16"),
+        INT8: ("openvino", "int8-backbone"),
     }
-    if BFLOAT16.intersection(instruction_sets()):
-        found["openvino-bf16"] = ("openvino", "bf16")
-    if "int8-backbone" in RECIPES:
-        found["openvino-int8-backbone"] = ("openvino", "int8-backbone")
+    if not BFLOAT16.intersection(instruction_sets()):
+        del found[BF16]
     return found
+
+
+def published_engines() -> tuple[str, ...]:
+    """Those whose accuracy at batch 1 is published."""
+    return tuple(name for name in (BF16, INT8) if name in engines())
 
 
 def steps(options: Options) -> list[Step]:
     """All steps, in order."""
-    chosen, threads = engines(), ("--threads", str(options.threads))
-    recipes = tuple(dict.fromkeys(recipe for _, recipe in chosen.values()))
-    found: list[Step] = []
+    return [*_preparations(options), *_measurements(options)]
+
+
+def _preparations(options: Options) -> list[Step]:
+    """Bundles, engines and verdicts."""
+    chosen, checkpoint = engines(), str(options.checkpoint)
+    recipes = dict.fromkeys(recipe for _, recipe in chosen.values())
+    folder, heads = str(options.out / "heads"), str(options.heads)
+    found = [_step("heads", "synth", folder, "--split", "test", "--count", heads, minutes=15)]
+    asked_anew = ("--checkpoint", checkpoint, "--data", folder, "--split", "test")
     for batch in BATCHES:
-        bundle = _bundle(options, batch)
-        export = f"export {batch}"
-        command = (*TRANS3DHEAD, "export", str(options.checkpoint), str(bundle))
+        export, bundle = f"export {batch}", str(options.out / f"batch-{batch}")
         numbers = ("--batch", str(batch), "--count", str(options.count))
-        export_all = (*command, "--recipes", *recipes, *numbers)
-        found.append(Step(name=export, command=export_all, minutes=15))
+        words = ("export", checkpoint, bundle, "--recipes", *recipes, *numbers)
+        found.append(_step(export, *words, minutes=15))
         for name, (runtime, recipe) in chosen.items():
-            build, engine = f"build {batch} {name}", bundle / "engines" / name
-            words = ("build", str(bundle), "--runtime", runtime, "--recipe", recipe)
+            build, verify = f"build {batch} {name}", f"verify {batch} {name}"
+            longer = name == INT8 or (batch == 1 and name in published_engines())
+            words = ("--runtime", runtime, "--recipe", recipe, "--name", name)
+            found.append(_step(build, "build", bundle, *words, needs=(export,)))
             found.append(
-                Step(name=build, command=(*TRANS3DHEAD, *words, "--name", name), needs=(export,))
-            )
-            judge = ("verify", str(engine), *threads)
-            written = ("--json", str(options.out / f"verify-{batch}-{name}.json"))
-            found.append(
-                Step(
-                    name=f"verify {batch} {name}",
-                    command=(*TRANS3DHEAD, *judge, *written),
-                    needs=(build,),
+                _step(
+                    verify,
+                    *("verify", _engine(options, batch, name), *_threads(options)),
+                    *("--json", str(options.out / f"{verify.replace(' ', '-')}.json")),
+                    *(asked_anew if longer else ()),
+                    needs=(build, "heads") if longer else (build,),
+                    minutes=60 if longer else 5,
                 )
             )
-    folders = {
-        batch: [str(_bundle(options, batch) / "engines" / name) for name in chosen]
-        for batch in BATCHES
-    }
-    builds = [step.name for step in found if step.name.startswith("build")]
-    rows = ("--checkpoint", str(options.checkpoint), *threads)
-    found.append(
-        Step(
-            name="bench",
-            command=(
-                *TRANS3DHEAD, "bench", "run", *(f for batch in BATCHES for f in folders[batch]),
-                *rows, "--compile", "--roofline", "--stages", "--seconds", f"{options.seconds:g}",
-                *_json(options, "bench"), "--html", str(options.out / "cpu-bench.html"),
-            ),
-            needs=tuple(builds),
-            minutes=30,
-        )
-    )  # fmt: skip
-    found.append(
-        Step(
-            name="modules",
-            command=(
-                *TRANS3DHEAD, "bench", "modules", *folders[BATCHES[0]], *rows,
-                "--seconds", f"{options.seconds:g}", *_json(options, "modules"),
-                "--html", str(options.out / "cpu-modules.html"),
-            ),
-            needs=tuple(name for name in builds if name.startswith(f"build {BATCHES[0]} ")),
-            minutes=10,
-        )
-    )  # fmt: skip
-    graph = ("bench", "graph", str(options.checkpoint), *threads, *_json(options, "graph"))
-    found.append(
-        Step(
-            name="graph",
-            command=(*TRANS3DHEAD, *graph, "--seconds", f"{5 * options.seconds:g}"),
-            minutes=15,
-        )
-    )
-    lowest = "openvino-bf16" if "openvino-bf16" in chosen else "openvino-fp32"
-    video = ("bench", "video", str(_bundle(options, BATCHES[0]) / "engines" / lowest), *threads)
-    found.append(
-        Step(
-            name="video",
-            command=(*TRANS3DHEAD, *video, *_json(options, "video"), "--out", str(options.out)),
-            needs=(f"build {BATCHES[0]} {lowest}",),
-            minutes=15,
-        )
-    )
     return found
 
 
-def _json(options: Options, step: str) -> tuple[str, str]:
-    return "--json", str(options.out / report_name(step))
+def _measurements(options: Options) -> list[Step]:
+    """What wants a machine that does nothing else: the steps of MEASURED."""
+    chosen, checkpoint = engines(), str(options.checkpoint)
+    every = [(batch, name) for batch in BATCHES for name in chosen]
+    single = [(1, name) for name in chosen]
+    seconds = f"{options.seconds:g}"
+    lowest = BF16 if BF16 in chosen else "openvino-fp32"
+
+    def measured(step: str, *words: str, of: list[tuple[int, str]], minutes: float) -> Step:
+        report = ("--json", str(options.out / report_name(step)))
+        folders = [_engine(options, batch, name) for batch, name in of]
+        return _step(
+            step,
+            *("bench", "run" if step == "bench" else step, *folders, *words),
+            *(*_threads(options), *report),
+            needs=tuple(f"build {batch} {name}" for batch, name in of),
+            minutes=minutes,
+        )
+
+    def page(step: str) -> tuple[str, str]:
+        return "--html", str(options.out / f"cpu-{step}.html")
+
+    rows = ("--checkpoint", checkpoint, "--seconds", seconds)
+    told = ("--compile", "--roofline", "--stages")
+    longer = ("--seconds", f"{5 * options.seconds:g}")
+    clips = ("--out", str(options.out))
+    return [
+        measured("bench", *rows, *told, *page("bench"), of=every, minutes=30),
+        measured("modules", *rows, *page("modules"), of=single, minutes=10),
+        measured("graph", checkpoint, *longer, of=[], minutes=15),
+        measured("video", *clips, of=[(1, lowest)], minutes=15),
+    ]
 
 
-def _bundle(options: Options, batch: int) -> Path:
-    return options.out / f"batch-{batch}"
+def _step(name: str, *words: str, needs: tuple[str, ...] = (), minutes: float = 5) -> Step:
+    return Step(name=name, command=(*TRANS3DHEAD, *words), needs=needs, minutes=minutes)
+
+
+def _threads(options: Options) -> tuple[str, str]:
+    return "--threads", str(options.threads)
+
+
+def _engine(options: Options, batch: int, name: str) -> str:
+    return str(options.out / f"batch-{batch}" / "engines" / name)
 
 
 def publish(out: Path, results: Path = RESULTS) -> list[Path]:
@@ -168,17 +177,17 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
     Raises:
         UserError: a report is not there.
     """
-    reports = {}
-    for name in map(report_name, PUBLISHED):
-        try:
-            reports[name] = json.loads((out / name).read_text())
-        except OSError as error:
-            raise UserError(
-                f"{out / name} cannot be read ({error.strerror}); expected what the steps "
-                f"{', '.join(PUBLISHED)} wrote; run them"
-            ) from None
+    reports = {report_name(step): _read(out / report_name(step)) for step in MEASURED}
+    bench = reports[report_name("bench")]
     # every call of every row: megabytes that no table shows
-    reports[report_name("bench")]["durations"] = []
+    bench["durations"] = []
+    reports[report_name(PARITY)] = {
+        "verified": [
+            _verdict(_read(out / f"verify-1-{name}.json")) for name in published_engines()
+        ],
+        "before": bench["before"],
+        "disturbed": None,
+    }
     written = []
     for name, report in reports.items():
         for earlier in results.glob(f"*-{name}"):
@@ -188,12 +197,31 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
     return written
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); expected what an earlier step wrote; "
+            "run all steps"
+        ) from None
+    return found
+
+
+def _verdict(report: dict[str, Any]) -> dict[str, Any]:
+    """What a table shows of it: neither the evidence, image by image, nor any folder."""
+    kept = ("schema", "verdict", "images", "gates", "metrics")
+    subject = {key: report["subject"][key] for key in SUBJECT}
+    return {key: report[key] for key in kept} | {"subject": subject}
+
+
 def main(options: Options) -> int:
     """Run what was asked for; 1 where a step failed."""
     ran = run_steps(steps(options), options.out, SUMMARY, options.only)
     failed = tell_failures(ran)
     # a verdict that is no pass stands in the table, beside its row
-    if options.publish and all(done.code == 0 for done in ran if done.name in PUBLISHED):
+    measured = {done.name: done.code for done in ran if done.name in MEASURED}
+    if options.publish and measured and all(code == 0 for code in measured.values()):
         for path in publish(options.out):
             print(f"{path} written")
         fill_pages([])

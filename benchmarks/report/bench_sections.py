@@ -3,18 +3,25 @@
 import numpy as np
 
 from benchmarks.report import pieces
+from benchmarks.report.doubts import Doubt, doubt_lines
 from benchmarks.report.figures import chart, thinned
 from benchmarks.report.page import page
 from benchmarks.report.pieces import Html, Section
 from benchmarks.report.stage_sections import stage_section
-from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, milliseconds, number
+from benchmarks.report.tables import (
+    NOTHING,
+    Column,
+    Row,
+    Table,
+    interval,
+    milliseconds,
+    number,
+    share,
+)
 from benchmarks.throughput.results import BenchReport
 from benchmarks.throughput.roofline import COPY, Ceiling
 from benchmarks.throughput.sustained import STEADY, WINDOWS
 from benchmarks.throughput.watch import Watched
-
-FEW_CALLS = 100
-"""With fewer, p99 is the slowest call."""
 
 
 def bench_page(report: BenchReport) -> str:
@@ -104,18 +111,13 @@ def notes(report: BenchReport) -> list[str]:
     ]
     if any(row.parity for row in report.rows):
         lines.append('Parity: the verdict that `verify` left with the engine; "-": not judged.')
-    few = [row.name for row in report.rows if row.latency.calls < FEW_CALLS]
-    if few:
-        lines.append(f"Under {FEW_CALLS} calls p99 is close to the slowest one.")
     if any(row.in_flight > 1 for row in report.rows):
         lines.append(
             "Requests in flight: each has an engine and a thread of its own; images/s is by wall "
             "time, latency that of one call."
         )
-    unsettled = [f"{row.name} at {row.batch}" for row in report.rows if not row.settled]
-    if unsettled:
-        lines.append(f"Still drifting when counting began: {', '.join(unsettled)}.")
-    return lines
+    doubts = [Doubt(row.name, row.batch, row.latency.calls, row.settled) for row in report.rows]
+    return [*lines, *doubt_lines(doubts)]
 
 
 def throughput_chart(report: BenchReport) -> Html:
@@ -180,7 +182,11 @@ def roofline_table(report: BenchReport) -> Table:
         known = (
             (NOTHING,) * 3
             if limit is None
-            else (f"{limit.images_per_second:.1f}", f"{limit.attained:.0%}", limit.binds)
+            else (
+                f"{limit.images_per_second:.1f}",
+                share(limit.attained, limit.interval),
+                limit.binds,
+            )
         )
         cells = (row.name, str(row.batch), f"{row.images_per_second:.1f}", *known)
         wrong = limit is not None and limit.impossible
@@ -197,9 +203,9 @@ def roofline_table(report: BenchReport) -> Table:
         ),
         rows=tuple(rows),
         note=(
-            f"Ceilings of this run: {'; '.join(map(_ceiling, report.ceilings))}. The limit is the "
-            "longer of the arithmetic and of the weights' and images' bytes; a row above it would "
-            "mean that one of the two is measured wrongly."
+            f"Ceilings, timed among the rows: {'; '.join(map(_ceiling, report.ceilings))}. The "
+            "limit is the longer of the arithmetic and of the weights' and images' bytes; a row "
+            "above it would mean that one of the two is measured wrongly."
         ),
     )
 

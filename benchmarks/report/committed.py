@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.committed_bench import goals, matrix, modules, rows, stages
+from benchmarks.report.committed_bench import goals, matrix, rows, stages
+from benchmarks.report.committed_modules import modules
+from benchmarks.report.committed_parity import parity
 from benchmarks.report.graph_tables import graph_table, ratio_table
 from benchmarks.report.sources import source_line, told_line
 from benchmarks.report.study_tables import difference_table, study_table
@@ -71,6 +73,8 @@ def _maker(report: Mapping[str, Any], view: str) -> Callable[[str, Mapping[str, 
         return {"rows": _video}[view]
     if "backbone_share" in report:
         return {"rows": _graph}[view]
+    if "verified" in report:
+        return {"rows": parity}[view]
     if "profiled" in report:
         return {"rows": modules}[view]
     return {"rows": rows, "matrix": matrix, "goals": goals, "stages": stages}[view]

@@ -1,22 +1,18 @@
-"""Tables of committed reports of `bench run` and `bench modules`, from their JSON."""
+"""Tables of committed reports of `bench run`, from their JSON."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.parity.statistics import Interval
+from benchmarks.report.doubts import Doubt, doubt_lines
 from benchmarks.report.sources import told_line
 from benchmarks.report.stage_sections import stage_table
-from benchmarks.report.tables import NOTHING, Column, Row, Table
-from benchmarks.throughput.modules import BETWEEN, FUSED, UNATTRIBUTED, PartRow, Profiled
+from benchmarks.report.tables import NOTHING, Column, Row, Table, share
 from benchmarks.throughput.stages import Staged
 from engines.records import from_value
 
 Report = Mapping[str, Any]
-WORDS = 3
-"""Of a part's name, such as landmark_branch.layers.0: a page has no room for more."""
-NO_PART = (FUSED, UNATTRIBUTED, BETWEEN)
-"""Rows that are no part's, at the end."""
 
 
 def rows(name: str, report: Report) -> str:
@@ -46,13 +42,28 @@ def rows(name: str, report: Report) -> str:
                     _ratio(row),
                     f"{row['latency']['median']:.3g}",
                     f"{row['latency']['p99']:.3g}",
-                    NOTHING if row["limit"] is None else f"{row['limit']['attained']:.0%}",
+                    _attained(row["limit"]),
                 )
             )
             for row in report["rows"]
         ),
+        note=" ".join(doubt_lines([_doubt(row) for row in report["rows"]])),
     )
     return "\n".join([table.markdown(), told_line(name, report), ""])
+
+
+def _doubt(row: Report) -> Doubt:
+    return Doubt(row["name"], row["batch"], row["latency"]["calls"], row["settled"])
+
+
+def _attained(limit: Report | None) -> str:
+    """Share of the row's limit; ceilings that were not timed among the rows gave no interval."""
+    return NOTHING if limit is None else share(limit["attained"], _interval(limit))
+
+
+def _interval(ratio: Report) -> Interval | None:
+    found = ratio.get("interval")
+    return None if found is None else Interval(found["low"], found["high"])
 
 
 def matrix(name: str, report: Report) -> str:
@@ -88,8 +99,8 @@ def _speed(row: Report) -> str:
 def _ratio(row: Report) -> str:
     if row["speedup"] is None:
         return NOTHING
-    interval = row["interval"]
-    within = f" [{interval['low']:.2f}, {interval['high']:.2f}]" if interval else ""
+    found = _interval(row)
+    within = f" [{found.low:.2f}, {found.high:.2f}]" if found else ""
     return f"{row['speedup']:.2f}{within}"
 
 
@@ -131,21 +142,18 @@ def goals(name: str, report: Report) -> str:
 
 
 def _goal(goal: Goal, row: Report | None) -> Row:
-    """Reached where the whole interval of the ratio is; a value without one decides itself."""
-    low = high = value = None
-    shown = NOTHING
+    """Met where the whole interval reaches it; what has no interval is its own."""
+    value, within, shown = None, None, NOTHING
     if row is not None and goal.of == "times PyTorch":
-        value, interval = row["speedup"], row["interval"]
-        low, high = (interval["low"], interval["high"]) if interval else (value, value)
-        shown = _ratio(row)
+        value, within, shown = row["speedup"], _interval(row), _ratio(row)
     elif row is not None and goal.of == "images/s":
-        value = low = high = row["images_per_second"]
-        shown = f"{value:.1f}"
+        value, shown = row["images_per_second"], f"{row['images_per_second']:.1f}"
     elif row is not None and row["limit"] is not None:
-        value = low = high = row["limit"]["attained"]
-        shown = f"{value:.0%}"
+        limit = row["limit"]
+        value, within, shown = limit["attained"], _interval(limit), _attained(limit)
     verdict = "not measured"
-    if low is not None and high is not None:
+    if value is not None:
+        low, high = (within.low, within.high) if within else (value, value)
         verdict = "met" if low >= goal.least else "missed" if high < goal.least else "open"
     least = f"{goal.least:.0%}" if goal.of == "of the ceiling" else f"{goal.least:g}"
     return Row(cells=(goal.row, str(goal.batch), f"{least} {goal.of}", shown, verdict))
@@ -155,47 +163,3 @@ def stages(name: str, report: Report) -> str:
     """The way from an encoded photo to predictions."""
     staged = [from_value(Staged, row, name) for row in report["staged"]]
     return "\n".join([stage_table(staged, report["photo"]).markdown(), told_line(name, report), ""])
-
-
-def modules(name: str, report: Report) -> str:
-    """The parts of the network beside each other on every engine that was recorded."""
-    engines = [
-        (found, _folded(from_value(Profiled, _fields(found), name).rows))
-        for found in report["profiled"]
-    ]
-    parts = dict.fromkeys(part for _, folded in engines for part in folded)
-    lines = [Row(cells=(part, *(_part(folded.get(part)) for _, folded in engines)))
-             for part in [*(p for p in parts if p not in NO_PART), *NO_PART]]  # fmt: skip
-    calls = ("a call", *(f"{found['milliseconds']:.3g}" for found, _ in engines))
-    table = Table(
-        title="",
-        columns=(
-            Column(label="ms (GFLOP/s)", number=False),
-            *(Column(label=found["name"]) for found, _ in engines),
-        ),
-        rows=(*lines, Row(cells=calls)),
-    )
-    before = {"before": report["machine"], "disturbed": report["disturbed"]}
-    return "\n".join([table.markdown(), told_line(name, before), ""])
-
-
-def _fields(found: Report) -> Report:
-    return {key: value for key, value in found.items() if key != "attributed"}
-
-
-def _folded(rows: Iterable[PartRow]) -> dict[str, tuple[float, float]]:
-    """Milliseconds and operations by the first words of the parts' names."""
-    folded: defaultdict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    for row in rows:
-        part = ".".join(row.part.split(".")[:WORDS])
-        spent, flops = folded[part]
-        folded[part] = spent + row.milliseconds, flops + row.flops
-    return dict(folded)
-
-
-def _part(found: tuple[float, float] | None) -> str:
-    if found is None:
-        return NOTHING
-    milliseconds, flops = found
-    rate = f" ({flops / milliseconds / 1e6:.0f})" if flops and milliseconds else ""
-    return f"{milliseconds:.2f}{rate}"

@@ -11,6 +11,11 @@ ROW_PIXELS = 16
 """Of the chart, for each bar."""
 
 
+def rate(flops: float, milliseconds: float) -> str:
+    """GFLOP/s; a dash for what computes no products, or took no time."""
+    return f"{flops / milliseconds / 1e6:.0f}" if flops and milliseconds else NOTHING
+
+
 def module_table(one: Profiled) -> Table:
     """Every part of the network in one engine: milliseconds, shares, rate."""
     rows = [
@@ -20,15 +25,13 @@ def module_table(one: Profiled) -> Table:
                 milliseconds(row.milliseconds),
                 f"{row.share:.1%}",
                 f"{row.flops_share:.1%}" if row.flops else NOTHING,
-                f"{row.flops / row.milliseconds / 1e6:.0f}"
-                if row.flops and row.milliseconds
-                else NOTHING,
+                rate(row.flops, row.milliseconds),
                 str(row.layers),
             )
         )
         for row in one.rows
     ]
-    slower = one.milliseconds / one.plain - 1
+    apart = one.milliseconds / one.plain - 1
     return Table(
         title=f"{one.name} ({one.precision}), batch {one.batch}: {milliseconds(one.milliseconds)} "
         f"ms a call over {one.calls} calls",
@@ -44,9 +47,9 @@ def module_table(one: Profiled) -> Table:
         note=(
             f"{one.attributed:.1%} of the layers' time has a part. {FUSED}: layers that compute "
             f"products of several; {UNATTRIBUTED}: layers that stand for no node of the graph, "
-            f"such as changes of layout; {BETWEEN}: the rest of the call. A call that is not "
-            f"recorded took {milliseconds(one.plain)} ms (median): {slower:+.0%} by recording it, "
-            "and by what else the machine did."
+            f"such as changes of layout; {BETWEEN}: the rest of the call. Calls before and after, "
+            f"not recorded, took {milliseconds(one.plain)} ms: recorded ones {apart:+.0%}, by "
+            "being recorded and by what else the machine did."
         ),
     )
 

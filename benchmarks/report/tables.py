@@ -96,5 +96,11 @@ def interval(value: Interval | None, digits: int = 3) -> str:
     return f"[{value.low:.{digits}g}, {value.high:.{digits}g}]"
 
 
+def share(value: float, within: Interval | None) -> str:
+    """Percent, and the interval where there is one."""
+    shown = "" if within is None else f" [{within.low:.0%}, {within.high:.0%}]"
+    return f"{value:.0%}{shown}"
+
+
 def _escaped(cell: str) -> str:
     return cell.replace("|", "\\|")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.throughput.ceilings import higher, measure_ceilings
+from benchmarks.throughput.ceilings import find_ceilings
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress, measure
 from benchmarks.throughput.null_engine import null_row
@@ -45,7 +45,7 @@ def bench(
         seconds: of counted calls for each row.
         sustained: seconds of one long visit to each row after the rounds; none where None.
         photo: what whole predictions are made of, stage by stage; none where None.
-        roofline: whether to measure what the machine can do at most, before and after the rows.
+        roofline: whether to measure what the machine can do at most, among the rows.
 
     Raises:
         UserError: nothing to time, or something that cannot be.
@@ -69,20 +69,24 @@ def bench(
         photo=photo,
         without_graphs=without_graphs,
     ) as rows:
-        ceilings = measure_ceilings(threads) if roofline else []
+        contenders = find_ceilings(rows, threads) if roofline else []
         with watch() as watcher:
-            session = measure(rows, null_row(), seconds=seconds, progress=progress)
+            session = measure(
+                rows,
+                null_row(),
+                ceilings=[contender.row(threads) for contender in contenders],
+                seconds=seconds,
+                progress=progress,
+            )
             long = (
                 sustain(rows, seconds=sustained, progress=progress) if sustained is not None else ()
             )
             staged = measure_stages(rows, seconds=seconds, progress=progress) if photo else ()
-        if roofline:
-            ceilings = higher(ceilings, measure_ceilings(threads))
     return summarise(
         session,
         before,
         look(),
-        ceilings,
+        contenders,
         watched=watcher.watched(),
         sustained=long,
         staged=staged,

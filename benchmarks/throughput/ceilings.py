@@ -1,18 +1,20 @@
 """What the machine can do at most: matrix products in each precision, and a large copy.
 
-Every library that is here is asked, over several sizes; the best counts. Libraries differ by more
-than a factor of two, so one of them alone would set a ceiling that another row passes.
+Every library that is here is asked, over several sizes; the best is timed among the rows
+(`roofline.Ceiling`). Libraries differ by more than a factor of two, so one of them alone would set
+a ceiling that another row passes.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from benchmarks.throughput.roofline import COPY, Ceiling
+from benchmarks.throughput.measure import Row
+from benchmarks.throughput.roofline import COPY, Contender
 from engines.machine import instruction_sets
 
 Product = Callable[[], object]
@@ -28,35 +30,30 @@ SECONDS = 0.25
 FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
 
 
-def measure_ceilings(threads: int | None) -> list[Ceiling]:
-    """The machine's ceilings, by every library that is installed.
+def find_ceilings(rows: Sequence[Row], threads: int | None) -> list[Contender]:
+    """The fastest product here of each kind that the rows compute, and a copy for each device.
 
     Args:
+        rows: to be held against them; those whose work is not known need none.
         threads: of the CPU; each library's own choice where None.
     """
-    best: dict[tuple[str, str], Ceiling] = {}
+    needed = {(row.work.device, row.work.ceiling) for row in rows if row.work is not None}
+    best: dict[tuple[str, str], tuple[float, Contender]] = {}
     for device, library, kind, sizes, make in _libraries(threads):
+        if (device, kind) not in needed:
+            continue
         for size in sizes:
-            value = 2 * size**3 / _fastest(make(size))
-            found = Ceiling(kind=kind, value=value, by=f"{library}, {size}", device=device)
-            if (device, kind) not in best or value > best[device, kind].value:
-                best[device, kind] = found
-    copies = [_copy()]
-    if any(device == "gpu" for device, _ in best):
-        copies.append(_gpu_copy())
-    return [*best.values(), *copies]
-
-
-def higher(first: list[Ceiling], second: list[Ceiling]) -> list[Ceiling]:
-    """Of two measurements of the same machine, the higher of each kind: other work only lowers."""
-    return [
-        max([mine, *(other for other in second if _same(mine, other))], key=lambda c: c.value)
-        for mine in first
-    ]
-
-
-def _same(one: Ceiling, other: Ceiling) -> bool:
-    return (one.kind, one.device) == (other.kind, other.device)
+            product, operations = make(size), 2.0 * size**3
+            rate = operations / _fastest(product)
+            if rate > best.get((device, kind), (0.0, None))[0]:
+                by = f"{library}, {size}"
+                best[device, kind] = (
+                    rate,
+                    Contender(kind=kind, by=by, device=device, operations=operations, call=product),
+                )
+    copies = {"cpu": _copy, "gpu": _gpu_copy}
+    devices = dict.fromkeys(device for device, _ in best)
+    return [*(found for _, found in best.values()), *(copies[device]() for device in devices)]
 
 
 Library = tuple[str, str, str, tuple[int, ...], Callable[[int], Product]]
@@ -160,15 +157,20 @@ def _whole(size: int, dtype: type[np.integer[Any]]) -> np.ndarray:
     return np.random.default_rng(0).integers(limits.min, limits.max, (size, size), dtype)
 
 
-def _copy() -> Ceiling:
+def _copy() -> Contender:
     """Of host memory, by one thread of numpy."""
     source = np.ones(COPY_BYTES, np.uint8)
     target = np.empty_like(source)
-    seconds = _fastest(lambda: np.copyto(target, source))
-    return Ceiling(kind=COPY, value=2 * COPY_BYTES / seconds, by=f"numpy, {COPY_BYTES >> 20} MiB")
+    return Contender(
+        kind=COPY,
+        by=f"numpy, {COPY_BYTES >> 20} MiB",
+        device="cpu",
+        operations=2.0 * COPY_BYTES,
+        call=lambda: np.copyto(target, source),
+    )
 
 
-def _gpu_copy() -> Ceiling:
+def _gpu_copy() -> Contender:
     """Within the GPU's own memory."""
     import torch
 
@@ -179,8 +181,13 @@ def _gpu_copy() -> Ceiling:
         target.copy_(source)
         torch.cuda.synchronize()
 
-    value = 2 * COPY_BYTES / _fastest(copy)
-    return Ceiling(kind=COPY, value=value, by=f"CUDA, {COPY_BYTES >> 20} MiB", device="gpu")
+    return Contender(
+        kind=COPY,
+        by=f"CUDA, {COPY_BYTES >> 20} MiB",
+        device="gpu",
+        operations=2.0 * COPY_BYTES,
+        call=copy,
+    )
 
 
 def _fastest(call: Product) -> float:

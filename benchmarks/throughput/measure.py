@@ -125,8 +125,10 @@ class Session:
 
     timings: tuple[Timing, ...]
     """In the order the rows were given."""
+    ceilings: tuple[Timing, ...]
+    """What the machine can do at most, as it took its turns among the rows."""
     order: tuple[tuple[int, ...], ...]
-    """The rows visited in each round, by position."""
+    """The rows visited in each round, by position: rows, ceilings, and the null engine."""
     overhead: Timing
     """The null engine: what harness and contract checks add to every call."""
 
@@ -135,6 +137,7 @@ def measure(
     rows: Sequence[Row],
     null: Row,
     *,
+    ceilings: Sequence[Row] = (),
     seconds: float,
     clock: Clock = time.perf_counter_ns,
     progress: Progress = lambda stage, done, total: None,
@@ -143,15 +146,16 @@ def measure(
 
     Args:
         null: a row that computes nothing (`null_engine.null_row`), timed among the others.
+        ceilings: products and copies (`roofline.Contender.row`), timed among the others too.
         seconds: of counted calls for each row, in at least MIN_ROUNDS rounds.
         clock: nanoseconds; time as the tests want it.
         progress: called after each warm-up and each round.
     """
     assert rows and seconds > 0
-    timings = []
-    for done, row in enumerate([*rows, null]):
+    timings, every = [], [*rows, *ceilings, null]
+    for done, row in enumerate(every):
         timings.append(_warm_up(row, clock))
-        progress("warm-up", done + 1, len(rows) + 1)
+        progress("warm-up", done + 1, len(every))
     rng = np.random.default_rng(SEED)
     order: list[tuple[int, ...]] = []
     rounds = max(MIN_ROUNDS, int(np.ceil(seconds / VISIT_SECONDS)))
@@ -160,7 +164,12 @@ def measure(
         for position in order[-1]:
             _visit(timings[position], number, clock, seconds / rounds)
         progress("rounds", number + 1, rounds)
-    return Session(timings=tuple(timings[:-1]), order=tuple(order), overhead=timings[-1])
+    return Session(
+        timings=tuple(timings[: len(rows)]),
+        ceilings=tuple(timings[len(rows) : -1]),
+        order=tuple(order),
+        overhead=timings[-1],
+    )
 
 
 def _visit(timing: Timing, number: int, clock: Clock, seconds: float) -> None:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
+from benchmarks.parity.statistics import Interval
 from benchmarks.throughput.latency import Latency
 from benchmarks.throughput.machine import MachineState
 from benchmarks.throughput.measure import Session, Timing
-from benchmarks.throughput.roofline import Ceiling, Limit, limit_of
+from benchmarks.throughput.roofline import Ceiling, Contender, Limit, limit_of, ratio_of_means
 from benchmarks.throughput.stages import Staged
 from benchmarks.throughput.sustained import Sustained
 from benchmarks.throughput.watch import DISTURBING, Watched
 
-SCHEMA = 3
+SCHEMA = 4
 """Of the JSON; raised when a field changes its meaning."""
 REPORT_SCHEMA = Path(__file__).with_name("report.schema.json")
 
@@ -63,7 +63,8 @@ class BenchReport:
     overhead: Latency
     """Of the null engine: what harness and contract checks add to every call."""
     order: tuple[tuple[int, ...], ...]
-    """Rows visited in each round, by position; the last position is the null engine."""
+    """Rows visited in each round, by position; behind the rows the ceilings and, last, the null
+    engine."""
     before: MachineState
     after: MachineState
     watched: Watched
@@ -75,7 +76,7 @@ class BenchReport:
     photo: str | None
     """What they were of: kind and size; None where there are none."""
     ceilings: tuple[Ceiling, ...]
-    """What the machine can do at most; empty where it was not measured."""
+    """What the machine does at most, timed among the rows; empty where it was not measured."""
     durations: tuple[NDArray[np.float64], ...] = field(repr=False, compare=False)
     """Milliseconds of every counted call, row by row."""
 
@@ -110,14 +111,18 @@ def summarise(
     session: Session,
     before: MachineState,
     after: MachineState,
-    ceilings: Sequence[Ceiling] = (),
+    contenders: Sequence[Contender] = (),
     *,
     watched: Watched,
     sustained: tuple[Sustained, ...] = (),
     staged: tuple[Staged, ...] = (),
     photo: str | None = None,
 ) -> BenchReport:
-    """Statistics of a run."""
+    """Statistics of a run; the contenders are those of the session's ceilings, in their order."""
+    ceilings = [
+        Ceiling.of(contender, timing)
+        for contender, timing in zip(contenders, session.ceilings, strict=True)
+    ]
     baselines: dict[int, Timing] = {}
     for timing in session.timings:
         baselines.setdefault(timing.row.batch, timing)
@@ -140,7 +145,6 @@ def summarise(
 
 def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> BenchRow:
     row, latency = timing.row, Latency.of(timing.milliseconds)
-    images_per_second = timing.images_per_second
     speedup, interval = (None, None) if timing is baseline else speedup_over(timing, baseline)
     return BenchRow(
         name=row.name,
@@ -151,24 +155,17 @@ def _row(timing: Timing, baseline: Timing, ceilings: Sequence[Ceiling]) -> Bench
         threads=row.threads,
         in_flight=row.in_flight,
         latency=latency,
-        images_per_second=images_per_second,
+        images_per_second=timing.images_per_second,
         speedup=speedup,
         interval=interval,
         baseline=None if timing is baseline else baseline.row.name,
         warmup_calls=timing.warmup_calls,
         settled=timing.settled,
         rounds=tuple((1000 * timing.image_seconds()).round(6).tolist()),
-        limit=limit_of(row.work, ceilings, batch=row.batch, images_per_second=images_per_second),
+        limit=limit_of(timing, ceilings),
     )
 
 
 def speedup_over(timing: Timing, baseline: Timing) -> tuple[float, Interval | None]:
     """Time of the baseline over the row's, each the mean over rounds of seconds an image."""
-    slow, fast = baseline.image_seconds(), timing.image_seconds()
-    interval = None
-    if len(slow) >= MIN_IMAGES:
-        bootstrap = Bootstrap(len(slow))
-        ratios = bootstrap.means(slow) / bootstrap.means(fast)
-        low, high = np.quantile(ratios, [bootstrap.tail, 1 - bootstrap.tail])
-        interval = Interval(float(low), float(high))
-    return float(slow.mean() / fast.mean()), interval
+    return ratio_of_means(baseline.image_seconds(), timing.image_seconds())

@@ -10,11 +10,14 @@ import tyro
 from benchmarks import cpu_check
 from benchmarks.cpu_check import (
     BATCHES,
-    PUBLISHED,
+    INT8,
+    MEASURED,
+    PARITY,
     Options,
     engines,
     main,
     publish,
+    published_engines,
     report_name,
     steps,
 )
@@ -31,8 +34,9 @@ def options(tmp_path: Path, **more) -> Options:
 def test_every_planned_command_is_one_of_ours(tmp_path: Path) -> None:
     planned = steps(options(tmp_path))
     names = [step.name for step in planned]
-    assert len(set(names)) == len(names) == len(BATCHES) * (1 + 2 * len(engines())) + len(PUBLISHED)
-    assert tuple(names[-len(PUBLISHED) :]) == PUBLISHED
+    prepared = 1 + len(BATCHES) * (1 + 2 * len(engines()))
+    assert len(set(names)) == len(names) == prepared + len(MEASURED)
+    assert tuple(names[-len(MEASURED) :]) == MEASURED
     for position, step in enumerate(planned):
         words = step.command[len(TRANS3DHEAD) :]
         assert step.command[: len(TRANS3DHEAD)] == TRANS3DHEAD
@@ -54,6 +58,7 @@ BENCH, MODULES = report_name("bench"), report_name("modules")
 MACHINE = {"gpu": None, "cpu": "a CPU"}
 BEFORE = {"machine": MACHINE, "cores": 2, "instructions": ["amx_bf16"], "versions": {"torch": "2"}}
 LATENCY = dict.fromkeys(("median", "p90", "p95", "p99", "mean", "std", "largest"), 10.0)
+LATENCY["calls"] = 900
 
 
 def row(name: str, batch: int, speed: float, ratio: float | None, **more) -> dict:
@@ -61,25 +66,26 @@ def row(name: str, batch: int, speed: float, ratio: float | None, **more) -> dic
     return {
         "name": name, "batch": batch, "precision": "float32", "parity": None,
         "images_per_second": speed, "speedup": ratio, "interval": interval, "latency": LATENCY,
-        "limit": None, **more,
+        "limit": None, "settled": True, **more,
     }  # fmt: skip
 
 
 def report() -> dict:
-    stage = LATENCY | {"calls": 9}
+    few = {"latency": LATENCY | {"calls": 9}, "settled": False}
     names = ("decode", "crop", "copy in", "inference", "copy out", "post-processing")
-    limit = {"images_per_second": 200.0, "attained": 0.8, "binds": "arithmetic"}
+    limit = {"images_per_second": 200.0, "attained": 0.8, "binds": "arithmetic",
+             "interval": {"low": 0.76, "high": 0.85}}  # fmt: skip
     return {
         "rows": [
             row("torch eager", 1, 10, None),
             row("onnxruntime-fp32", 1, 16, 1.6, parity="pass"),
             row("openvino-bf16", 1, 80, 8.0, parity="pass"),
-            row("openvino-bf16", 16, 160, 9.0, parity="inconclusive", limit=limit),
+            row("openvino-bf16", 16, 160, 9.0, parity="inconclusive", limit=limit, **few),
         ],
         "staged": [
             {
-                "name": "torch eager", "batch": 1, "stages": dict.fromkeys(names, stage),
-                "end_to_end": stage, "device": None, "gap": 0.01,
+                "name": "torch eager", "batch": 1, "stages": dict.fromkeys(names, LATENCY),
+                "end_to_end": LATENCY, "device": None, "gap": 0.01,
                 "interval": {"low": 0.0, "high": 0.02}, "adds_up": "pass",
             }
         ],
@@ -92,10 +98,20 @@ def recorded() -> dict:
         return {"part": name, "milliseconds": milliseconds, "share": milliseconds / 10,
                 "flops": flops, "flops_share": 0.5, "layers": 3}  # fmt: skip
 
-    fine = "landmark_branch.layers.0"
+    fine = "landmark_branch.layers"
+    rest = {"fused across parts": 0.0, "unattributed": 0.0}
     rows = {
-        "torch eager": [part(f"{fine}.qamem", 2.0, 5e8), part(f"{fine}.feedforward", 3.0, 1e9)],
-        "openvino-bf16": [part("backbone", 7.0, 1e9)],
+        "torch eager": [
+            part(f"{fine}.0.qamem", 2.0, 5e8),
+            part(f"{fine}.0.feedforward", 3.0, 1e9),
+            part(f"{fine}.1.qamem", 2.0, 5e8),
+            *(part(name, time, 0.0) for name, time in {**rest, "between layers": 1.0}.items()),
+        ],
+        "openvino-bf16": [
+            part("normalise", 1.0, 0.0),
+            part("backbone", 7.0, 1e9),
+            *(part(name, time, 0.0) for name, time in {**rest, "between layers": 2.0}.items()),
+        ],
     }
     found = [
         {
@@ -112,9 +128,38 @@ def out(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / BENCH).write_text(json.dumps(report()))
     (folder / MODULES).write_text(json.dumps(recorded()))
-    for step in PUBLISHED[2:]:
+    for step in MEASURED[2:]:
         (folder / report_name(step)).write_text("{}")
+    for name in published_engines():
+        (folder / f"verify-1-{name}.json").write_text(json.dumps(judged(name)))
     return folder
+
+
+def judged(name: str) -> dict:
+    """Of `verify`, with folders of this machine in it."""
+    interval = {"low": -0.001, "high": 0.009}
+    gates = [
+        {"name": f"{output}/{metric}", "unit": "", "verdict": verdict, "value": 0.004,
+         "interval": interval, "margin": 0.05}
+        for metric, (output, verdict) in {
+            "nme": ("landmarks", "pass"), "z5_published": ("vertices", "pass"),
+            "z5_defined": ("vertices", "reported"), "chamfer": ("vertices", "pass"),
+            "pose_error": ("rotation", "fail"), "movement_p99": ("rotation", "pass"),
+            "coefficients_p99": ("params", "pass"),
+        }.items()
+    ]  # fmt: skip
+    metrics = [
+        {"metric": gate["name"].partition("/")[2], "engine": 3.834, "reference": 3.83,
+         "difference": 0.004, "interval": interval} for gate in gates[:5]
+    ]  # fmt: skip
+    return {
+        "schema": 1, "verdict": "fail", "images": 4096, "gates": gates, "metrics": metrics,
+        "subject": {
+            "runtime": "openvino", "runtime_version": "2026", "recipe": name, "precision": "int8",
+            "checkpoint_sha256": "0", "engine": "/root/engines", "reference": "/root/full",
+        },
+        "evidence": {"item_ids": ["a"]}, "tensors": [], "seconds": {},
+    }  # fmt: skip
 
 
 def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
@@ -126,32 +171,48 @@ def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
     earlier.write_text("{}")
     (results / "2020-01-01-h100-bench.json").write_text("{}")
     published = publish(out, results)
-    assert [path.name[11:] for path in published] == [report_name(step) for step in PUBLISHED]
+    reports = [report_name(step) for step in (*MEASURED, PARITY)]
+    assert [path.name[11:] for path in published] == reports
     assert sorted(path.name for path in results.iterdir()) == sorted(
         ["2020-01-01-h100-bench.json", *(path.name for path in published)]
     )
     assert json.loads(published[0].read_text())["durations"] == []
+    assert not any("/root" in path.read_text() for path in published)
 
     def page(view: str) -> str:
         return filled(f"<!-- results: {view} -->\n<!-- end of results -->\n", results)
 
-    assert "| openvino-bf16 | 16 | float32 | inconclusive | 160 | 9.00 [8.55, 9.45]" in page(
-        f"*-{BENCH}"
-    )
+    rows = page(f"*-{BENCH}")
+    assert "| openvino-bf16 | 16 | float32 | inconclusive | 160 | 9.00 [8.55, 9.45]" in rows
+    assert "| 80% [76%, 85%] |" in rows
+    assert "Under 100 calls p99 is close to the slowest one: openvino-bf16 at 16 (9)." in rows
+    assert "Still drifting when counting began: openvino-bf16 at 16." in rows
     matrix = page(f"*-{BENCH} matrix")
     assert "| torch eager | float32 | - | 10.0 | - |" in matrix
     assert "| openvino-bf16 | float32 | pass, inconclusive | 80.0 (8.0 times) | 160.0" in matrix
     goals = page(f"*-{BENCH} goals")
     assert "| onnxruntime-fp32 | 1 | 1.7 times PyTorch | 1.60 [1.52, 1.68] | missed |" in goals
     assert "| openvino-bf16 | 1 | 7 times PyTorch | 8.00 [7.60, 8.40] | met |" in goals
-    assert "| openvino-bf16 | 16 | 75% of the ceiling | 80% | met |" in goals
+    assert "| openvino-bf16 | 16 | 75% of the ceiling | 80% [76%, 85%] | met |" in goals
     assert "| openvino-int8-backbone | 1 | 115 images/s | - | not measured |" in goals
     assert "| torch eager | 1 | 10.0 |" in page(f"*-{BENCH} stages")
     shown = page(f"*-{MODULES}")
     assert "| ms (GFLOP/s) | torch eager | openvino-bf16 |" in shown
-    assert "| landmark_branch.layers.0 | 5.00 (300) | - |" in shown
-    assert "| backbone | - | 7.00 (143) |" in shown
-    assert "| a call | 10 | 10 |" in shown
+    assert "| landmark_branch.layers.*.qamem | 4.00 (250) | - |" in shown
+    assert "| landmark_branch.layers.*.feedforward | 3.00 (333) | - |" in shown
+    assert shown.index("| normalise | - | 1.00 |") < shown.index("| backbone | - | 7.00 (143) |")
+    assert shown.index("| backbone |") < shown.index("| landmark_branch")
+    assert "| fused across parts |" not in shown
+    assert "| between layers | 1.00 | 2.00 |" in shown
+    assert "| a call | 10.0 | 10.0 |" in shown
+    assert "| a call, not recorded | 9.00 | 9.00 |" in shown
+    cost = page(f"*-{report_name(PARITY)}")
+    assert f"| openvino {INT8} | ± |" in cost
+    assert "| NME | 3.830 | 3.834 (+0.004 [-0.001, 0.009]) | 0.05 |" in cost
+    assert "| rotation p99, " in cost
+    assert "| params coefficients p99, " in cost
+    assert "| gates |  | fail | 5 of 6 |" in cost
+    assert "4096 heads" in cost
     with pytest.raises(UserError, match="makes no table weather"):
         page(f"*-{BENCH} weather")
     with pytest.raises(UserError, match=r"nothing.json makes no table"):
@@ -168,21 +229,23 @@ def test_a_goal_within_the_interval_is_open(out: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_published_without_all_reports(out: Path, tmp_path: Path) -> None:
-    (out / MODULES).unlink()
-    with pytest.raises(UserError, match=r"cpu-modules.json cannot be read .*run them"):
-        publish(out, tmp_path)
+    for lost in (f"verify-1-{INT8}.json", MODULES):
+        (out / lost).unlink()
+        with pytest.raises(UserError, match=rf"{lost} cannot be read .*run all steps"):
+            publish(out, tmp_path)
     assert not list(tmp_path.glob("*.json"))
 
 
-@pytest.mark.parametrize(
-    ("failed", "published"), [(None, True), ("verify 1 openvino-bf16", True), ("bench", False)]
-)
+VERDICT = f"verify 1 {INT8}"
+
+
+@pytest.mark.parametrize(("failed", "published"), [(None, True), (VERDICT, True), ("bench", False)])
 def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
     failed, published, tmp_path, monkeypatch
 ) -> None:
     ran = [
         Ran(name=name, seconds=1.0, code=int(name == failed), told="")
-        for name in ("verify 1 openvino-bf16", *PUBLISHED)
+        for name in (VERDICT, *MEASURED)
     ]
     done: list[str] = []
     monkeypatch.setattr(cpu_check, "run_steps", lambda *_: ran)
@@ -192,4 +255,6 @@ def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
     assert done == (["published", "filled"] if published else [])
     done.clear()
     main(options(tmp_path))
+    ran[1:] = []  # nothing was measured
+    main(options(tmp_path, publish=True))
     assert not done

@@ -3,6 +3,8 @@
 import copy
 import json
 from collections.abc import Callable
+from functools import partial
+from time import sleep
 from typing import Any
 
 import jsonschema
@@ -12,7 +14,7 @@ from benchmarks.throughput.bench import bench
 from benchmarks.throughput.csv_file import FIELDS, bench_csv
 from benchmarks.throughput.pipeline import render_photo
 from benchmarks.throughput.results import REPORT_SCHEMA, SCHEMA, BenchReport
-from benchmarks.throughput.roofline import Ceiling
+from benchmarks.throughput.roofline import Contender
 from engines.manifest import BatchProfile
 
 Found = dict[str, Any]
@@ -24,8 +26,13 @@ def report(make_workshop, tmp_path_factory) -> BenchReport:
     workshop = make_workshop(tmp_path_factory.mktemp("schema") / "bundle", "params", images=6)
     engine = workshop.plant(workshop.answers, profile=BatchProfile(min=1, opt=2, max=4))
     with pytest.MonkeyPatch.context() as patch:
-        ceilings = [Ceiling(kind=kind, value=1e12, by="planted") for kind in ("float32", "copy")]
-        patch.setattr("benchmarks.throughput.bench.measure_ceilings", lambda threads: ceilings)
+        planted = [
+            Contender(
+                kind=kind, by="planted", device="cpu", operations=1e15, call=partial(sleep, 1e-3)
+            )
+            for kind in ("float32", "copy")
+        ]
+        patch.setattr("benchmarks.throughput.bench.find_ceilings", lambda rows, threads: planted)
         photo = render_photo(tmp_path_factory.mktemp("photo"))
         return bench([engine], in_flight=[1, 2], batches=[1], seconds=0.1, sustained=0.1,
                      roofline=True, threads=1, photo=photo)  # fmt: skip
@@ -52,6 +59,7 @@ def test_a_report_keeps_it(validator, report) -> None:
         and found["sustained"]
         and found["staged"]
         and found["rows"][1]["interval"]
+        and found["rows"][0]["limit"]["interval"]
     )
 
 
