@@ -69,7 +69,7 @@ gpu-check: $(VENV)/.ready-test
 	$(BIN)/python -m benchmarks.gpu_check
 
 # The CPU table of README and docs: every engine that this CPU can run, of a trained full-size
-# checkpoint, at batch 1, 4 and 16. For a machine that does nothing else; an hour on two cores.
+# checkpoint, at batch 1, 4 and 16. For a machine that does nothing else; two hours on two cores.
 CHECKPOINT ?= build/full.safetensors
 bench-cpu: $(VENV)/.ready
 	rm -rf build/bench-cpu

@@ -181,6 +181,8 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
     bench = reports[report_name("bench")]
     # every call of every row: megabytes that no table shows
     bench["durations"] = []
+    for run in reports[report_name("video")]["runs"]:
+        run["video"] = Path(run["video"]).name  # a folder of this machine
     reports[report_name(PARITY)] = {
         "verified": [
             _verdict(_read(out / f"verify-1-{name}.json")) for name in published_engines()

@@ -92,7 +92,7 @@ def test_every_recipe_of_the_pages_is_one(tmp_path: Path) -> None:
         for recipe in blocks(f"docs/{page.name}", "toml"):
             (tmp_path / "recipe.toml").write_text(recipe)
             found.append(read_recipe(tmp_path / "recipe.toml").name)
-    assert found == ["careful", "int8-careful"]
+    assert found == ["careful"]
 
 
 def test_the_readme_shows_what_the_commands_print(printed: dict[str, list[str]]) -> None:

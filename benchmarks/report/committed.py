@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report.committed_bench import goals, matrix, rows, stages
+from benchmarks.report.committed_graph import graph, graph_goals
 from benchmarks.report.committed_modules import modules
 from benchmarks.report.committed_parity import parity
-from benchmarks.report.graph_tables import graph_table, ratio_table
 from benchmarks.report.sources import source_line, told_line
 from benchmarks.report.study_tables import difference_table, study_table
 from benchmarks.report.video_table import video_table
@@ -72,7 +72,7 @@ def _maker(report: Mapping[str, Any], view: str) -> Callable[[str, Mapping[str, 
     if "clip" in report:
         return {"rows": _video}[view]
     if "backbone_share" in report:
-        return {"rows": _graph}[view]
+        return {"rows": graph, "goals": graph_goals}[view]
     if "verified" in report:
         return {"rows": parity}[view]
     if "profiled" in report:
@@ -85,11 +85,6 @@ def _study(name: str, report: Mapping[str, Any]) -> str:
     versions = report["versions"]
     told = source_line(name, report["machine"], versions, "")
     return "\n".join([*tables, told, ""])
-
-
-def _graph(name: str, report: Mapping[str, Any]) -> str:
-    tables = [make(report).markdown() for make in (graph_table, ratio_table)]
-    return "\n".join([*tables, told_line(name, report), ""])
 
 
 def _video(name: str, report: Mapping[str, Any]) -> str:

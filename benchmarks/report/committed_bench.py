@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.parity.statistics import Interval
 from benchmarks.report.doubts import Doubt, doubt_lines
+from benchmarks.report.goals import verdict_on
 from benchmarks.report.sources import told_line
 from benchmarks.report.stage_sections import stage_table
 from benchmarks.report.tables import NOTHING, Column, Row, Table, share
@@ -142,7 +143,7 @@ def goals(name: str, report: Report) -> str:
 
 
 def _goal(goal: Goal, row: Report | None) -> Row:
-    """Met where the whole interval reaches it; what has no interval is its own."""
+    """A goal as a row."""
     value, within, shown = None, None, NOTHING
     if row is not None and goal.of == "times PyTorch":
         value, within, shown = row["speedup"], _interval(row), _ratio(row)
@@ -151,10 +152,7 @@ def _goal(goal: Goal, row: Report | None) -> Row:
     elif row is not None and row["limit"] is not None:
         limit = row["limit"]
         value, within, shown = limit["attained"], _interval(limit), _attained(limit)
-    verdict = "not measured"
-    if value is not None:
-        low, high = (within.low, within.high) if within else (value, value)
-        verdict = "met" if low >= goal.least else "missed" if high < goal.least else "open"
+    verdict = verdict_on(goal.least, value, within)
     least = f"{goal.least:.0%}" if goal.of == "of the ceiling" else f"{goal.least:g}"
     return Row(cells=(goal.row, str(goal.batch), f"{least} {goal.of}", shown, verdict))
 

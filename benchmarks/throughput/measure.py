@@ -33,6 +33,8 @@ SETTLED = 0.05
 """Largest change of the median from one window to the next that counts as settled."""
 WARMUP_SECONDS = 5.0
 """Longest warm-up; a row that has not settled by then is measured, and said to be unsettled."""
+SLOW_WARMUP_SECONDS = 30.0
+"""The same where a row has not even filled its two windows by then."""
 SEED = 6
 NANO = 1e-9
 
@@ -241,5 +243,6 @@ def _warm_up(row: Row, clock: Clock) -> Timing:
             after = float(np.median(taken[-WINDOW:]))
             if abs(after - before) <= SETTLED * before:
                 return Timing(row=row, warmup_calls=len(taken), settled=True)
-        if (now - began) * NANO >= WARMUP_SECONDS:
+        longest = WARMUP_SECONDS if len(taken) >= 2 * WINDOW else SLOW_WARMUP_SECONDS
+        if (now - began) * NANO >= longest:
             return Timing(row=row, warmup_calls=len(taken), settled=False)

@@ -128,8 +128,9 @@ def out(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / BENCH).write_text(json.dumps(report()))
     (folder / MODULES).write_text(json.dumps(recorded()))
-    for step in MEASURED[2:]:
-        (folder / report_name(step)).write_text("{}")
+    (folder / report_name("graph")).write_text("{}")
+    filmed = {"runs": [{"video": "/root/still.mp4"}]}
+    (folder / report_name("video")).write_text(json.dumps(filmed))
     for name in published_engines():
         (folder / f"verify-1-{name}.json").write_text(json.dumps(judged(name)))
     return folder
@@ -218,6 +219,21 @@ def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
     with pytest.raises(UserError, match=r"nothing.json makes no table"):
         page("nothing.json")
     assert "\nNot measured yet.\n" in page("*-nothing.json")
+
+
+def test_the_graphs_goals_are_held_to_its_ratios(tmp_path: Path) -> None:
+    ratio = {
+        "runtime": "OpenVINO", "precision": "bfloat16", "over": "plain export", "value": 1.01,
+        "interval": {"low": 0.97, "high": 1.05},
+    }  # fmt: skip
+    more = {"runtime": "ONNX Runtime", "precision": "float32", "over": "plain export",
+            "value": 1.11, "interval": {"low": 1.09, "high": 1.13}}  # fmt: skip
+    text = {"backbone_share": 0.76, "ratios": [ratio, more], "before": BEFORE, "disturbed": None}
+    (tmp_path / "a.json").write_text(json.dumps(text))
+    page = filled("<!-- results: a.json goals -->\n<!-- end of results -->\n", tmp_path)
+    assert "| OpenVINO | bfloat16 | plain export | 1.2 | 1.010 [0.970, 1.050] | missed |" in page
+    assert "| ONNX Runtime | float32 | plain export | 1.1 | 1.110 [1.090, 1.130] | open |" in page
+    assert "| OpenVINO | bfloat16 | backbone alone | 0.6 | - | not measured |" in page
 
 
 def test_a_goal_within_the_interval_is_open(out: Path, tmp_path: Path) -> None:

@@ -119,6 +119,15 @@ def test_the_call_after_a_change_of_rows_is_not_counted() -> None:
     assert all(set(timing.durations) == {MS} for timing in session.timings)
 
 
+@pytest.mark.parametrize(("milliseconds", "calls", "settled"), [(2000, 10, True), (7000, 5, False)])
+def test_a_slow_row_has_time_to_settle_and_not_without_end(
+    milliseconds: float, calls: int, settled: bool
+) -> None:
+    world = World()
+    (timing,) = world.measure(world.row("slow", lambda call: milliseconds)).timings
+    assert (timing.warmup_calls, timing.settled) == (calls, settled)
+
+
 def test_warming_up_ends_when_times_settle_and_says_when_they_do_not() -> None:
     world = World()
     settling = world.row("settling", lambda call: max(5.0, 100.0 - 10 * call))
