@@ -56,8 +56,8 @@ def test_three_lines_draw_a_photo_and_the_command_does_too(python: Path, folder:
     lines = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
     assert len([line for line in lines.splitlines() if line]) == 4  # the import, and three
     where = "import trans3dhead; print(trans3dhead.__file__)"
-    asked = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
-    assert Path(asked.stdout.strip()).is_relative_to(python.parent.parent)
+    asked = subprocess.check_output([python, "-c", where], cwd=folder, text=True)
+    assert Path(asked.strip()).is_relative_to(python.parent.parent)
     subprocess.run([python, "-c", lines], cwd=folder, check=True)
     drawn = cv2.imread(str(folder / "drawn-drawn.png"))
     assert drawn is not None
