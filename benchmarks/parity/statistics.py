@@ -13,6 +13,7 @@ of them agree in sign, chance does that in more than 5 % of cases (2 / 2^5 = 6 %
 At the margin itself either verdict is wrong in 2.5 % of cases; away from it far less.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +71,12 @@ class Bootstrap:
         low, high = np.quantile(self.means(values), [self.tail, 1 - self.tail])
         return Interval(float(low), float(high))
 
+    def of_ratio(self, above: Values, below: Values) -> Interval:
+        """The interval of the mean of some values over that of others, both [n], drawn in pairs."""
+        ratios = self.means(above) / self.means(below)
+        low, high = np.quantile(ratios, [self.tail, 1 - self.tail])
+        return Interval(float(low), float(high))
+
     def of_percentile(self, values: Values, share: float) -> Interval:
         """The interval of the percentile over all points of [n, points], images drawn whole.
 
@@ -93,6 +100,19 @@ class Bootstrap:
             return float(pooled[low])
 
         return Interval(first_with(self.tail), first_with(1 - self.tail))
+
+
+def ratio_of_means(above: Values, below: Values) -> tuple[float, Interval | None]:
+    """The mean of some values over that of others, both [n], and its interval, drawn in pairs; None
+    where n is too small for one."""
+    enough = len(above) >= MIN_IMAGES
+    interval = Bootstrap(len(above)).of_ratio(above, below) if enough else None
+    return float(above.mean() / below.mean()), interval
+
+
+def stored_interval(values: Mapping[str, float] | None) -> Interval | None:
+    """As it was before it became JSON."""
+    return None if values is None else Interval(values["low"], values["high"])
 
 
 def percentile(values: Values, share: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.parity.statistics import Interval
+from benchmarks.parity.statistics import stored_interval
 from benchmarks.report.doubts import Doubt, doubt_lines
 from benchmarks.report.goals import verdict_on
 from benchmarks.report.sources import told_line
@@ -59,12 +59,11 @@ def _doubt(row: Report) -> Doubt:
 
 def _attained(limit: Report | None) -> str:
     """Share of the row's limit; ceilings that were not timed among the rows gave no interval."""
-    return NOTHING if limit is None else share(limit["attained"], _interval(limit))
-
-
-def _interval(ratio: Report) -> Interval | None:
-    found = ratio.get("interval")
-    return None if found is None else Interval(found["low"], found["high"])
+    return (
+        NOTHING
+        if limit is None
+        else share(limit["attained"], stored_interval(limit.get("interval")))
+    )
 
 
 def matrix(name: str, report: Report) -> str:
@@ -100,7 +99,7 @@ def _speed(row: Report) -> str:
 def _ratio(row: Report) -> str:
     if row["speedup"] is None:
         return NOTHING
-    found = _interval(row)
+    found = stored_interval(row["interval"])
     within = f" [{found.low:.2f}, {found.high:.2f}]" if found else ""
     return f"{row['speedup']:.2f}{within}"
 
@@ -146,12 +145,16 @@ def _goal(goal: Goal, row: Report | None) -> Row:
     """A goal as a row."""
     value, within, shown = None, None, NOTHING
     if row is not None and goal.of == "times PyTorch":
-        value, within, shown = row["speedup"], _interval(row), _ratio(row)
+        value, within, shown = row["speedup"], stored_interval(row["interval"]), _ratio(row)
     elif row is not None and goal.of == "images/s":
         value, shown = row["images_per_second"], f"{row['images_per_second']:.1f}"
     elif row is not None and row["limit"] is not None:
         limit = row["limit"]
-        value, within, shown = limit["attained"], _interval(limit), _attained(limit)
+        value, within, shown = (
+            limit["attained"],
+            stored_interval(limit.get("interval")),
+            _attained(limit),
+        )
     verdict = verdict_on(goal.least, value, within)
     least = f"{goal.least:.0%}" if goal.of == "of the ceiling" else f"{goal.least:g}"
     return Row(cells=(goal.row, str(goal.batch), f"{least} {goal.of}", shown, verdict))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.parity.statistics import Interval
+from benchmarks.parity.statistics import stored_interval
 from benchmarks.report.goals import verdict_on
 from benchmarks.report.graph_tables import graph_table, ratio_table
 from benchmarks.report.sources import told_line
@@ -50,7 +50,6 @@ def _reached(least: float, ratio: Report | None) -> tuple[str, str]:
     """The ratio with its interval, and the verdict."""
     if ratio is None:
         return NOTHING, verdict_on(least, None, None)
-    found = ratio["interval"]
-    within = None if found is None else Interval(found["low"], found["high"])
+    within = stored_interval(ratio["interval"])
     shown = f" [{within.low:.3f}, {within.high:.3f}]" if within else ""
     return f"{ratio['value']:.3f}{shown}", verdict_on(least, ratio["value"], within)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.parity.gates import METRIC_OUTPUTS, P99
-from benchmarks.parity.statistics import Interval
+from benchmarks.parity.statistics import stored_interval
 from benchmarks.report.sources import told_line
 from benchmarks.report.tables import NOTHING, Column, Row, Table, interval, number
 from trans3dhead.metrics import METRICS
@@ -45,7 +45,7 @@ def _metric(
     cells = [metric.label, metric.shown(metrics[0][name]["reference"])]
     for rows, judged in zip(metrics, gates, strict=True):
         row = rows[name]
-        moved = f"{row['difference']:+.2g} {interval(_interval(row), 2)}"
+        moved = f"{row['difference']:+.2g} {_within(row)}"
         cells += [f"{metric.shown(row['engine'])} ({moved})", _margin(judged[gate])]
     return tuple(cells)
 
@@ -54,7 +54,7 @@ def _movement(name: str, gates: Sequence[Mapping[str, Report]]) -> tuple[str, ..
     cells = [f"{_label(name)}, {gates[0][name]['unit']}", NOTHING]
     for judged in gates:
         gate = judged[name]
-        cells += [f"{gate['value']:.2g} {interval(_interval(gate), 2)}", _margin(gate)]
+        cells += [f"{gate['value']:.2g} {_within(gate)}", _margin(gate)]
     return tuple(cells)
 
 
@@ -73,5 +73,5 @@ def _passed(one: Report) -> str:
     return f"{passed} of {len(counted)}"
 
 
-def _interval(found: Report) -> Interval:
-    return Interval(found["interval"]["low"], found["interval"]["high"])
+def _within(found: Report) -> str:
+    return interval(stored_interval(found["interval"]), 2)

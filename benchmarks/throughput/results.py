@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.parity.statistics import Interval
+from benchmarks.parity.statistics import Interval, ratio_of_means
 from benchmarks.throughput.latency import Latency
 from benchmarks.throughput.machine import MachineState
 from benchmarks.throughput.measure import Session, Timing
-from benchmarks.throughput.roofline import Ceiling, Contender, Limit, limit_of, ratio_of_means
+from benchmarks.throughput.roofline import Ceiling, Contender, Limit, limit_of
 from benchmarks.throughput.stages import Staged
 from benchmarks.throughput.sustained import Sustained
 from benchmarks.throughput.watch import DISTURBING, Watched

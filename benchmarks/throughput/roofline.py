@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.parity.statistics import MIN_IMAGES, Bootstrap, Interval
+from benchmarks.parity.statistics import Interval, ratio_of_means
 from benchmarks.throughput.measure import Row, Timing
 
 COPY = "copy"
@@ -119,17 +118,3 @@ def limit_of(timing: Timing, ceilings: Sequence[Ceiling]) -> Limit | None:
         attained=attained,
         interval=interval,
     )
-
-
-def ratio_of_means(
-    above: NDArray[np.float64], below: NDArray[np.float64]
-) -> tuple[float, Interval | None]:
-    """The mean of one over that of the other, and its 95 % interval: rounds are drawn anew in
-    pairs, both [rounds]; None with too few of them."""
-    interval = None
-    if len(above) >= MIN_IMAGES:
-        bootstrap = Bootstrap(len(above))
-        ratios = bootstrap.means(above) / bootstrap.means(below)
-        low, high = np.quantile(ratios, [bootstrap.tail, 1 - bootstrap.tail])
-        interval = Interval(float(low), float(high))
-    return float(above.mean() / below.mean()), interval

@@ -144,13 +144,11 @@ def _summary(row: Row, sample: _Sample) -> Staged:
     }
     sums = np.sum(list(taken.values()), axis=0)
     # rounds are drawn whole, so that what hit one stays together
-    bootstrap = Bootstrap(sample.rounds[-1] + 1)
     parts, whole = (
-        bootstrap.means(np.bincount(sample.rounds, values).astype(np.float64))
-        for values in (sums, wholes)
+        np.bincount(sample.rounds, values).astype(np.float64) for values in (sums, wholes)
     )
-    low, high = np.quantile(parts / whole - 1, [bootstrap.tail, 1 - bootstrap.tail])
-    interval = Interval(float(low), float(high))
+    ratio = Bootstrap(len(whole)).of_ratio(parts, whole)
+    interval = Interval(ratio.low - 1, ratio.high - 1)
     return Staged(
         name=row.name,
         batch=row.batch,

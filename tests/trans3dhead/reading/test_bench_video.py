@@ -135,12 +135,13 @@ def test_a_lost_head_is_an_error_in_a_line(
 def test_products_of_numpy_take_one_thread(words: str) -> None:
     """Idle threads of OpenBLAS would spin beside the stages of the pipeline."""
     code = (
-        "import os, sys; from trans3dhead.cli.main import main\n"
+        "import os, sys, time; from trans3dhead.cli.main import main\n"
         "assert main(sys.argv[1:]) == 2\n"
         "assert 'numpy' not in sys.modules or os.environ['OPENBLAS_NUM_THREADS'] == '1'\n"
+        "while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.01)\n"  # the bars' own ends
         "before = len(os.listdir('/proc/self/task'))\n"
         "import numpy as np; np.ones((500, 500)) @ np.ones((500, 500))\n"
-        "assert len(os.listdir('/proc/self/task')) <= before, 'threads were started'\n"
+        "assert len(os.listdir('/proc/self/task')) == before == 1, 'threads were started'\n"
     )
     environment = {key: value for key, value in os.environ.items() if "NUM_THREADS" not in key}
     done = subprocess.run(
