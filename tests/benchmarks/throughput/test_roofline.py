@@ -144,6 +144,25 @@ def test_this_machine_has_ceilings_by_the_best_library(monkeypatch) -> None:
     assert not find_ceilings([timing(None).row], 1)
 
 
+def test_one_lucky_call_makes_no_ceiling(monkeypatch) -> None:
+    """A product that is fast in one call and slow in the others gives way to a steady one."""
+    calls = 0
+
+    def lucky() -> None:
+        nonlocal calls
+        calls += 1
+        sleep(0.001 if calls == 3 else 0.02)
+
+    products = {1: lucky, 2: lambda: sleep(0.04)}  # of 2 and of 16 operations
+    library = ("cpu", "planted", "float32", tuple(products), products.get)
+    monkeypatch.setattr(measured, "_libraries", lambda threads: [library])
+    monkeypatch.setattr(measured, "SECONDS", 0.05)
+    monkeypatch.setattr(measured, "COPY_BYTES", 1 << 20)
+    found = find_ceilings([timing(WORK).row], 1)
+    assert found[0].by == "planted, 2"
+    assert calls > 3
+
+
 @pytest.mark.parametrize(
     ("precision", "kind"),
     [
