@@ -38,8 +38,8 @@ def video_table(report: Mapping[str, Any]) -> Table:
         columns += [Column(label=f"{kind}: jitter, px"), Column(label="off the truth, px")]
     clip = report["clip"]
     return Table(
-        title=f"{clip['frames']} frames of {clip['width']} x {clip['height']}: decoded, followed, "
-        "drawn, encoded",
+        title=f"{report['engine']}: {clip['frames']} frames of {clip['width']} x {clip['height']}, "
+        "decoded, followed, drawn, encoded",
         columns=tuple(columns),
         rows=tuple(Row(cells=_cells(run)) for run in report["runs"]),
         note=f"CPU ms a frame: {'; '.join(costs)}.",

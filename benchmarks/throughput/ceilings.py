@@ -72,7 +72,7 @@ def _rates(tried: Sequence[Contender]) -> list[float]:
     for _ in range(VISITS):
         for contender, durations in zip(tried, taken, strict=True):
             contender.call()
-            durations += visit_alone(contender.call, time.perf_counter_ns, SECONDS)
+            durations.extend(visit_alone(contender.call, time.perf_counter_ns, SECONDS))
     return [
         contender.operations * len(durations) / (sum(durations) * NANO)
         for contender, durations in zip(tried, taken, strict=True)

@@ -70,6 +70,7 @@ def run(options: Options) -> Outcome:
     (still,) = (row for row in runs if row["clip"] == "still" and row["filter"] != "none")
     steady = all(still[kind]["jitter"] < JITTER_LIMIT for kind in KEYS if kind in still)
     data = {
+        "engine": options.engine.absolute().name,
         "clip": {"frames": shown.frames, "width": shown.width, "height": shown.height},
         "runs": runs,
         "steady": steady,

@@ -95,6 +95,7 @@ def test_a_steady_engine_passes_and_every_run_is_told(
     assert "trembles by less than 0.3 px: yes" in capsys.readouterr().out
     table = video_table(data)
     assert len(table.rows) == 4
+    assert table.title is not None and table.title.startswith("any: 3 frames of 1280 x 720")
     assert f"{runs[3]['landmarks']['error']:.2f}" in table.rows[3].cells
     assert not list(tmp_path.glob(".*"))  # no half video
 
