@@ -42,9 +42,12 @@ class NetworkPredictor:
     def compute(self, crops: Tensor) -> dict[str, Tensor]:
         """Step 2: what the network says of them, normalised; a GPU may still be at it."""
         was_training = self.network.training
+        if was_training:  # to switch walks over every module, which a timed call need not pay
+            self.network.eval()
         with torch.inference_mode():
-            answers: dict[str, Tensor] = self.network.eval()(normalise(crops))
-        self.network.train(was_training)
+            answers: dict[str, Tensor] = self.network(normalise(crops))
+        if was_training:
+            self.network.train()
         return answers
 
     def read(self, answers: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:

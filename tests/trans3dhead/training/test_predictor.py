@@ -72,6 +72,13 @@ def test_the_network_is_left_in_the_mode_it_was_in(crops):
     assert not NetworkPredictor(network.eval(), SIZE).network.training
 
 
+def test_a_timed_call_pays_for_no_change_of_mode(crops, monkeypatch):
+    network = small_network().eval()
+    for change in ("eval", "train"):
+        monkeypatch.setattr(Trans3DHead, change, lambda self: pytest.fail("walked its modules"))
+    NetworkPredictor(network, SIZE).predict(crops)
+
+
 def test_single_task_networks_have_no_landmarks(crops):
     found = NetworkPredictor(small_network(single_task=True), SIZE).predict(crops)
     assert set(found) == {"params", "rotation"}
