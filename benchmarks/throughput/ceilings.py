@@ -5,15 +5,17 @@ Every library that is here is asked, over several sizes; the best is timed among
 a ceiling that another row passes.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from benchmarks.throughput.measure import NANO, Row, visit_alone
+from benchmarks.throughput.measure import NANO, Row, calls_within, visit_alone
 from benchmarks.throughput.roofline import COPY, Contender
 from engines.machine import instruction_sets
 
@@ -29,7 +31,7 @@ SECONDS = 0.25
 """Of a visit to a library and size."""
 VISITS = 4
 """To each."""
-FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
+FLOAT32, TF32, BFLOAT16, FLOAT16, INT8 = "float32", "tf32", "bfloat16", "float16", "int8"
 
 
 def find_ceilings(rows: Sequence[Row], threads: int | None) -> list[Contender]:
@@ -39,7 +41,9 @@ def find_ceilings(rows: Sequence[Row], threads: int | None) -> list[Contender]:
         rows: to be held against them; those whose work is not known need none.
         threads: of the CPU; each library's own choice where None.
     """
-    needed = {(row.work.device, row.work.ceiling) for row in rows if row.work is not None}
+    needed = {
+        (row.work.device, kind) for row in rows if row.work is not None for kind in row.work.flops
+    }
     tried = [
         Contender(
             kind=kind,
@@ -52,14 +56,14 @@ def find_ceilings(rows: Sequence[Row], threads: int | None) -> list[Contender]:
         if (device, kind) in needed
         for size in sizes
     ]
+    for device in {contender.device for contender in tried}:
+        tried += [_gpu_copy()] if device == "gpu" else _copies(threads)
     best: dict[tuple[str, str], tuple[float, Contender]] = {}
     for contender, rate in zip(tried, _rates(tried), strict=True):
         key = contender.device, contender.kind
         if key not in best or rate > best[key][0]:
             best[key] = rate, contender
-    copies = {"cpu": _copy, "gpu": _gpu_copy}
-    devices = dict.fromkeys(device for device, _ in best)
-    return [*(found for _, found in best.values()), *(copies[device]() for device in devices)]
+    return [found for _, found in best.values()]
 
 
 def _rates(tried: Sequence[Contender]) -> list[float]:
@@ -71,8 +75,9 @@ def _rates(tried: Sequence[Contender]) -> list[float]:
     taken: list[list[int]] = [[] for _ in tried]
     for _ in range(VISITS):
         for contender, durations in zip(tried, taken, strict=True):
-            contender.call()
-            durations.extend(visit_alone(contender.call, time.perf_counter_ns, SECONDS))
+            first = visit_alone(contender.call, time.perf_counter_ns, 2)[1:]
+            calls = calls_within(SECONDS, durations or first)
+            durations.extend(visit_alone(contender.call, time.perf_counter_ns, calls))
     return [
         contender.operations * len(durations) / (sum(durations) * NANO)
         for contender, durations in zip(tried, taken, strict=True)
@@ -102,12 +107,10 @@ def _libraries(threads: int | None) -> Iterator[Library]:
         # without instructions for it PyTorch computes bfloat16 one by one
         able = {"avx512_bf16", "amx_bf16"}.intersection(instruction_sets())
         for kind in (FLOAT32, BFLOAT16) if able else (FLOAT32,):
-            on_cpu = partial(_torch, dtype=getattr(torch, kind), device="cpu")
-            yield "cpu", "PyTorch", kind, SIZES, on_cpu
+            yield "cpu", "PyTorch", kind, SIZES, partial(_torch, kind=kind, threads=threads)
         if torch.cuda.is_available():
-            for kind in (FLOAT32, FLOAT16, BFLOAT16):
-                on_gpu = partial(_torch, dtype=getattr(torch, kind), device="cuda")
-                yield "gpu", "cuBLAS", kind, GPU_SIZES, on_gpu
+            for kind in (FLOAT32, TF32, FLOAT16, BFLOAT16):
+                yield "gpu", "cuBLAS", kind, GPU_SIZES, partial(_cublas, kind=kind)
 
 
 def _onnxruntime(size: int, kind: str, threads: int | None) -> Product:
@@ -156,19 +159,37 @@ def _openvino(size: int, kind: str, threads: int | None) -> Product:
     return request.infer
 
 
-def _torch(size: int, dtype: Any, device: str) -> Product:
+def _torch(size: int, kind: str, threads: int | None) -> Product:
     import torch
 
-    # noise: products of ones draw less power, and run faster than any real one
-    left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
+    if threads is not None:
+        torch.set_num_threads(threads)
+    left, right = _noise(size, getattr(torch, kind), "cpu")
+    out = torch.empty_like(left)
+    return lambda: torch.mm(left, right, out=out)
+
+
+def _cublas(size: int, kind: str) -> Product:
+    import torch
+
+    left, right = _noise(size, getattr(torch, FLOAT32 if kind == TF32 else kind), "cuda")
     out = torch.empty_like(left)
 
     def product() -> None:
+        # of the process, and every row of a checkpoint sets it
+        torch.backends.cuda.matmul.allow_tf32 = kind == TF32
         torch.mm(left, right, out=out)
-        if device == "cuda":
-            torch.cuda.synchronize()
+        torch.cuda.synchronize()
 
     return product
+
+
+def _noise(size: int, dtype: Any, device: str) -> tuple[Any, Any]:
+    """Two squares: products of ones draw less power, and run faster than any real one."""
+    import torch
+
+    left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
+    return left, right
 
 
 def _square(size: int) -> np.ndarray:
@@ -180,17 +201,27 @@ def _whole(size: int, dtype: type[np.integer[Any]]) -> np.ndarray:
     return np.random.default_rng(0).integers(limits.min, limits.max, (size, size), dtype)
 
 
-def _copy() -> Contender:
-    """Of host memory, by one thread of numpy."""
+def _copies(threads: int | None) -> list[Contender]:
+    """Of host memory, by one thread and by as many as there are: one may not fill a socket's
+    channels."""
     source = np.ones(COPY_BYTES, np.uint8)
     target = np.empty_like(source)
-    return Contender(
-        kind=COPY,
-        by=f"numpy, {COPY_BYTES >> 20} MiB",
-        device="cpu",
-        operations=2.0 * COPY_BYTES,
-        call=lambda: np.copyto(target, source),
-    )
+    most = threads or len(os.sched_getaffinity(0))
+
+    def copier(parts: int) -> Contender:
+        pieces = list(
+            zip(np.array_split(target, parts), np.array_split(source, parts), strict=True)
+        )
+        pool = ThreadPoolExecutor(parts)  # numpy copies without holding the interpreter
+        return Contender(
+            kind=COPY,
+            by=f"numpy, {COPY_BYTES >> 20} MiB, threads: {parts}",
+            device="cpu",
+            operations=2.0 * COPY_BYTES,
+            call=lambda: list(pool.map(np.copyto, *zip(*pieces, strict=True))),
+        )
+
+    return [copier(parts) for parts in sorted({1, most})]
 
 
 def _gpu_copy() -> Contender:

@@ -1,18 +1,20 @@
 """Timing rows side by side: every round visits every row, so that drift hits all alike.
 
 A row is warmed up until its times settle. A visit makes one call that is not counted, because the
-row before it has left its own weights in the caches and its own threads awake, and then calls for
-a quarter of a second: at least once, at most a thousand times. The order of the rows is drawn anew
-each round, from a fixed seed. Every counted call stays in the sample, however slow.
+row before it has left its own weights in the caches and its own threads awake, and then as many as
+took a quarter of a second when the warm-up ended: at least one, at most a thousand. Their number is
+the same in every round: a visit that ended by the clock would hold fewer calls where they are slow,
+and means over rounds would lean towards those. The order of the rows is drawn anew each round, from
+a fixed seed. Every counted call stays in the sample, however slow.
 
 A row with several requests in flight calls from as many threads, each of which sends its next
-request when its last is answered (a closed loop). A thread that has counted enough goes on calling
-until all have, so that every counted call met the full load.
+request when its last is answered (a closed loop); its warm-up does so too. A thread that has
+counted enough goes on calling until all have, so that every counted call met the full load.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -47,14 +49,13 @@ Progress = Callable[[str, int, int], None]
 class Work:
     """What a row cannot do without, counted from its graph."""
 
-    flops: float
-    """An image; a multiply-add counts as 2."""
+    flops: Mapping[str, float]
+    """Of an image, by the kind of product (`ceilings.Ceiling.kind`) that computes them; a
+    multiply-add counts as 2."""
     weight_bytes: float
     """Read once a call, whatever the batch."""
     image_bytes: float
     """Read and written for each image at the least: inputs and outputs."""
-    ceiling: str
-    """The kind of product it computes (`ceilings.Ceiling.kind`)."""
     device: str = "cpu"
     """What computes it, cpu or gpu."""
 
@@ -104,6 +105,8 @@ class Timing:
     warmup_calls: int
     settled: bool
     """Whether the warm-up ended because the times had settled."""
+    visit_calls: int
+    """Counted calls of each request in each round."""
 
     @property
     def milliseconds(self) -> NDArray[np.float64]:
@@ -154,17 +157,17 @@ def measure(
         progress: called after each warm-up and each round.
     """
     assert rows and seconds > 0
+    rounds = max(MIN_ROUNDS, int(np.ceil(seconds / VISIT_SECONDS)))
     timings, every = [], [*rows, *ceilings, null]
     for done, row in enumerate(every):
-        timings.append(_warm_up(row, clock))
+        timings.append(_warm_up(row, clock, seconds / rounds))
         progress("warm-up", done + 1, len(every))
     rng = np.random.default_rng(SEED)
     order: list[tuple[int, ...]] = []
-    rounds = max(MIN_ROUNDS, int(np.ceil(seconds / VISIT_SECONDS)))
     for number in range(rounds):
         order.append(tuple(map(int, rng.permutation(len(timings)))))
         for position in order[-1]:
-            _visit(timings[position], number, clock, seconds / rounds)
+            _visit(timings[position], number, clock)
         progress("rounds", number + 1, rounds)
     return Session(
         timings=tuple(timings[: len(rows)]),
@@ -174,44 +177,53 @@ def measure(
     )
 
 
-def _visit(timing: Timing, number: int, clock: Clock, seconds: float) -> None:
-    """Call for so many seconds and keep every duration."""
-    if timing.row.beside:
-        taken, spent = visit_together((timing.row.call, *timing.row.beside), clock, seconds)
-    else:
-        timing.row.call()
-        taken = visit_alone(timing.row.call, clock, seconds)
-        spent = sum(taken)
+def _visit(timing: Timing, number: int, clock: Clock) -> None:
+    """Make a round's calls and keep every duration."""
+    taken, spent = visit(timing.row, timing.visit_calls, clock)
     timing.durations.extend(taken)
     timing.rounds.extend([number] * len(taken))
     timing.spent.append(spent)
 
 
-def visit_alone(call: Callable[[], object], clock: Clock, seconds: float) -> list[int]:
-    """Nanoseconds of each call for so many seconds."""
+def visit(row: Row, calls: int, clock: Clock) -> tuple[list[int], float]:
+    """Nanoseconds of so many calls of each request in flight, after one that is not counted, and of
+    all of them together."""
+    if row.beside:
+        return visit_together((row.call, *row.beside), clock, calls)
+    row.call()
+    taken = visit_alone(row.call, clock, calls)
+    return taken, sum(taken)
+
+
+def visit_alone(call: Callable[[], object], clock: Clock, calls: int) -> list[int]:
+    """Nanoseconds of each of so many calls."""
     durations: list[int] = []
-    spent = 0
-    while spent < seconds / NANO and len(durations) < VISIT_CALLS:
+    for _ in range(calls):
         start = clock()
         call()
         durations.append(clock() - start)
-        spent += durations[-1]
     return durations
 
 
+def calls_within(seconds: float, durations: Sequence[int]) -> int:
+    """Calls that fill so many seconds, by the median of earlier ones in nanoseconds; from 1 to
+    VISIT_CALLS."""
+    return int(np.clip(np.ceil(seconds / NANO / max(np.median(durations), 1)), 1, VISIT_CALLS))
+
+
 def visit_together(
-    calls: Sequence[Callable[[], object]], clock: Clock, seconds: float
+    requests: Sequence[Callable[[], object]], clock: Clock, calls: int
 ) -> tuple[list[int], float]:
-    """Nanoseconds of each counted call, and of all of them together."""
-    start, lock = threading.Barrier(len(calls)), threading.Lock()
-    unfinished = len(calls)
+    """Nanoseconds of so many counted calls of each request, and of all of them together."""
+    start, lock = threading.Barrier(len(requests)), threading.Lock()
+    unfinished = len(requests)
 
     def caller(call: Callable[[], object]) -> list[int]:
         nonlocal unfinished
         try:
             call()
             start.wait()
-            durations = visit_alone(call, clock, seconds)
+            durations = visit_alone(call, clock, calls)
         except BaseException:
             start.abort()
             raise
@@ -222,27 +234,37 @@ def visit_together(
             call()
         return durations
 
-    with ThreadPoolExecutor(len(calls)) as threads:
-        found = [future.result() for future in [threads.submit(caller, call) for call in calls]]
+    with ThreadPoolExecutor(len(requests)) as threads:
+        found = [future.result() for future in [threads.submit(caller, call) for call in requests]]
     rate = sum(len(durations) / sum(durations) for durations in found)
     every = [taken for durations in found for taken in durations]
     return every, len(every) / rate
 
 
-def _warm_up(row: Row, clock: Clock) -> Timing:
-    """Call until two windows in a row have the same median, or the time is up."""
+def _warm_up(row: Row, clock: Clock, seconds: float) -> Timing:
+    """Call until two windows in a row have the same median, or the time is up.
+
+    Args:
+        seconds: of a visit.
+    """
     taken: list[int] = []
     began = clock()
-    while True:
-        start = clock()
-        row.call()
-        now = clock()
-        taken.append(now - start)
+    settled = False
+    while not settled:
+        if row.beside:
+            taken.extend(visit_together((row.call, *row.beside), clock, 1)[0])
+        else:
+            taken.extend(visit_alone(row.call, clock, 1))
         if len(taken) % WINDOW == 0 and len(taken) >= 2 * WINDOW:
             before = float(np.median(taken[-2 * WINDOW : -WINDOW]))
             after = float(np.median(taken[-WINDOW:]))
-            if abs(after - before) <= SETTLED * before:
-                return Timing(row=row, warmup_calls=len(taken), settled=True)
+            settled = abs(after - before) <= SETTLED * before
         longest = WARMUP_SECONDS if len(taken) >= 2 * WINDOW else SLOW_WARMUP_SECONDS
-        if (now - began) * NANO >= longest:
-            return Timing(row=row, warmup_calls=len(taken), settled=False)
+        if (clock() - began) * NANO >= longest:
+            break
+    return Timing(
+        row=row,
+        warmup_calls=len(taken),
+        settled=settled,
+        visit_calls=calls_within(seconds, taken[-WINDOW:]),
+    )

@@ -1,9 +1,10 @@
 """How far each row is from what the machine could do (Williams et al. 2009).
 
 A call takes at least its arithmetic at the rate of the best product that any library reached here,
-and at least its weights and its images' bytes at the speed of a large copy; the longer of the two
-binds. What lies between the layers is left out, caches may hold it, and so is the way from the host
-to a GPU.
+each precision's share at that precision's rate, and at least its weights and its images' bytes at
+the speed of a large copy; the longer of the two binds. What lies between the layers is left out,
+caches may hold it, and so is the way from the host to a GPU. Several requests in flight have no
+limit here: together they use more threads than the products do.
 
 The products and the copy are rows of the same run: a machine that is fast in one minute and slow in
 the next would otherwise set, in a good one, a ceiling for rows timed in a bad one.
@@ -99,14 +100,16 @@ class Limit:
 
 
 def limit_of(timing: Timing, ceilings: Sequence[Ceiling]) -> Limit | None:
-    """A row's limit; None where its work or a ceiling of its kind is not known."""
+    """A row's limit; None where its work or a ceiling that it needs is not known, and with several
+    requests in flight."""
     work = timing.row.work
-    if work is None:
+    if work is None or timing.row.in_flight > 1:
         return None
     rates = {c.kind: np.asarray(c.rounds) for c in ceilings if c.device == work.device}
-    if work.ceiling not in rates or COPY not in rates:
+    if not rates.keys() >= {*work.flops, COPY}:
         return None
-    arithmetic = work.flops / rates[work.ceiling]  # seconds an image in each round
+    # seconds an image in each round
+    arithmetic = np.sum([flops / rates[kind] for kind, flops in work.flops.items()], axis=0)
     memory = (work.weight_bytes / timing.row.batch + work.image_bytes) / rates[COPY]
     binds: Literal["arithmetic", "memory"]
     binds = "arithmetic" if arithmetic.mean() >= memory.mean() else "memory"

@@ -18,6 +18,7 @@ from benchmarks.throughput.measure import Row, Work
 from benchmarks.throughput.pipeline import Photo, Pipeline
 from engines.bundle import Bundle
 from engines.errors import UserError
+from engines.precision import Effective
 from engines.runtime import Engine, bundle_of, open_engine
 from trans3dhead.head.surface import HeadSurface
 from trans3dhead.prediction import head_of
@@ -254,19 +255,22 @@ def _work(engine: Engine) -> Work | None:
         return None
     specs = [*contract.inputs, *contract.outputs]
     return Work(
-        flops=contract.cost.flops,
+        flops=flops_by_product(contract.cost.flops, manifest.effective),
         weight_bytes=contract.cost.weight_bytes[manifest.recipe],
         image_bytes=sum(np.dtype(s.dtype).itemsize * math.prod(s.shape(1)) for s in specs),
-        ceiling=product_kind(manifest.effective.precision),
         device="gpu" if manifest.provider in GPU_PROVIDERS else "cpu",
     )
 
 
-def product_kind(precision: str) -> str:
-    """What products are computed in; an emulated precision is float32, rounded."""
-    if precision.startswith("int8"):
-        return "int8"
-    return precision if precision in ("float16", "bfloat16") else "float32"
+def flops_by_product(flops: float, effective: Effective) -> dict[str, float]:
+    """Those of an image by what their products are computed in; an emulated precision is float32,
+    rounded."""
+    low, _, rest = effective.precision.partition(" and ")
+    if low not in ("int8", "float16", "bfloat16"):
+        return {"float32": flops}
+    share = effective.low_flops_found
+    shares = {low: share, rest or "float32": 1 - share}
+    return {kind: share * flops for kind, share in shares.items() if share}
 
 
 def _torch_source(

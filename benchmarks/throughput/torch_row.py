@@ -91,10 +91,9 @@ class TorchNetwork:
         self._predictor = NetworkPredictor(network, self.size)
         outputs = 2 * config.landmarks + config.parameters + 9  # float32
         self.work = Work(
-            flops=flops_per_image(config),
+            flops={precision: flops_per_image(config)},
             weight_bytes=sum(p.nbytes for p in loaded.network.parameters()),
             image_bytes=3 * self.size**2 + 4 * outputs,
-            ceiling=precision,
             device="cpu" if device == "cpu" else "gpu",
         )
         self._device = device

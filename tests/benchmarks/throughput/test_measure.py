@@ -149,6 +149,27 @@ def test_a_slow_row_still_gets_enough_rounds_for_an_interval() -> None:
     assert quick.speedup == pytest.approx(100)
 
 
+def test_every_round_has_as_many_calls_so_that_all_numbers_agree() -> None:
+    """A machine that is now slow, now fast: ended by the clock, slow rounds would hold fewer calls
+    and weigh as much as the others."""
+    world = World()
+    slow = np.random.default_rng(3).random(4000) < 0.5
+    rows = [world.row("base", lambda call: 90.0),
+            world.row("restless", lambda call: 160.0 if slow[call] else 20.0)]  # fmt: skip
+    session = world.measure(*rows, seconds=100)
+    for timing in session.timings:
+        assert set(np.bincount(timing.rounds)) == {timing.visit_calls}
+    base, restless = report_of(session).rows
+    assert restless.speedup == pytest.approx(restless.images_per_second / base.images_per_second)
+    assert restless.images_per_second == pytest.approx(1000 / 90, rel=0.05)
+
+
+def test_a_row_with_several_requests_is_warmed_up_with_all_of_them() -> None:
+    (timing,) = measure([sleeping(5, 1)], null_row(), seconds=0.05).timings
+    assert timing.warmup_calls % 5 == 0
+    assert timing.warmup_calls >= 10
+
+
 def test_images_a_second_count_the_batch() -> None:
     world = World()
     rows = [world.row("one", lambda call: 10), world.row("four", lambda call: 20, batch=4)]
@@ -214,8 +235,8 @@ def test_every_counted_call_meets_the_full_load() -> None:
         return call
 
     slow, quick = 0.1, 0.001
-    durations, spent = visit_together([caller(slow), caller(quick)], time.perf_counter_ns, 0.05)
-    assert sum(taken > 0.09 / NANO for taken in durations) == 1
+    durations, spent = visit_together([caller(slow), caller(quick)], time.perf_counter_ns, 2)
+    assert sum(taken > 0.09 / NANO for taken in durations) == 2
     assert spent * NANO * (1 / slow + 1 / quick) == pytest.approx(len(durations), rel=0.4)
     assert sum(alone) < 0.2 * len(alone)
 
@@ -225,7 +246,7 @@ def test_an_engine_that_fails_in_flight_ends_the_run() -> None:
         raise UserError("no answer")
 
     with pytest.raises(UserError, match="no answer"):
-        visit_together([fail, lambda: None], time.perf_counter_ns, 0.01)
+        visit_together([fail, lambda: None], time.perf_counter_ns, 3)
 
 
 def test_the_json_holds_every_call(tmp_path) -> None:

@@ -14,11 +14,12 @@ from benchmarks.throughput.measure import Row, Timing, Work, measure
 from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import summarise
 from benchmarks.throughput.roofline import Ceiling, Contender, limit_of
-from benchmarks.throughput.rows import product_kind
+from benchmarks.throughput.rows import flops_by_product
 from benchmarks.throughput.watch import Watcher
 from engines.machine import instruction_sets
+from engines.precision import Effective
 
-WORK = Work(flops=1e9, weight_bytes=1e8, image_bytes=1e6, ceiling="float32")
+WORK = Work(flops={"float32": 1e9}, weight_bytes=1e8, image_bytes=1e6)
 ROUNDS = 8
 
 
@@ -41,7 +42,7 @@ def timing(
     spent = [1e9 * batch / speed for speed in speeds]
     return Timing(
         row=row, durations=[round(taken) for taken in spent], rounds=list(range(ROUNDS)),
-        spent=spent, warmup_calls=1, settled=True,
+        spent=spent, warmup_calls=1, settled=True, visit_calls=1,
     )  # fmt: skip
 
 
@@ -58,9 +59,24 @@ def test_the_longer_of_arithmetic_and_memory_binds(batch: int, most: float, bind
 
 
 def test_what_is_not_known_has_no_limit() -> None:
-    int8 = replace(WORK, ceiling="int8")
+    int8 = replace(WORK, flops={"int8": 1e9, "float32": 1e9})
     for work, known in ((None, CEILINGS), (int8, CEILINGS), (WORK, CEILINGS[:1]), (WORK, [])):
         assert limit_of(timing(work), known) is None
+
+
+def test_each_precisions_share_is_held_to_its_own_rate() -> None:
+    mixed = replace(WORK, flops={"int8": 6e8, "float32": 4e8})
+    limit = limit_of(timing(mixed, batch=100), [*CEILINGS, ceiling("int8", 3e11)])
+    assert limit is not None
+    assert limit.images_per_second == pytest.approx(1 / (0.002 + 0.004))
+
+
+def test_several_requests_have_no_limit() -> None:
+    """Together they use more threads than the products did."""
+    alone = timing(WORK)
+    several = replace(alone, row=replace(alone.row, beside=(lambda: None,)))
+    assert limit_of(alone, CEILINGS) is not None
+    assert limit_of(several, CEILINGS) is None
 
 
 def test_a_row_is_held_to_its_own_device() -> None:
@@ -137,7 +153,7 @@ def test_this_machine_has_ceilings_by_the_best_library(monkeypatch) -> None:
     monkeypatch.setattr(measured, "SECONDS", 0.01)
     monkeypatch.setattr(measured, "COPY_BYTES", 1 << 20)
     kinds = ("float32", "int8", "bfloat16")
-    rows = [timing(replace(WORK, ceiling=kind)).row for kind in kinds]
+    rows = [timing(replace(WORK, flops={kind: 1e9})).row for kind in kinds]
     found = {contender.kind: contender for contender in find_ceilings(rows, 1)}
     assert found.keys() >= {"float32", "int8", "copy"}
     assert ("bfloat16" in found) == bool({"avx512_bf16", "amx_bf16"} & set(instruction_sets()))
@@ -164,15 +180,48 @@ def test_one_lucky_call_makes_no_ceiling(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "kind"),
+    ("precision", "share", "flops"),
     [
-        ("float32", "float32"),
-        ("fp16 (emulated)", "float32"),
-        ("effective float32", "float32"),
-        ("float16", "float16"),
-        ("bfloat16", "bfloat16"),
-        ("int8 and bfloat16", "int8"),
+        ("float32", 0.0, {"float32": 8.0}),
+        ("fp16 (emulated)", 0.75, {"float32": 8.0}),
+        ("effective float32", 0.0, {"float32": 8.0}),
+        ("float16", 0.75, {"float16": 6.0, "float32": 2.0}),
+        ("bfloat16", 1.0, {"bfloat16": 8.0}),
+        ("int8 and bfloat16", 0.75, {"int8": 6.0, "bfloat16": 2.0}),
     ],
 )
-def test_an_engine_is_held_against_the_products_it_computes(precision: str, kind: str) -> None:
-    assert product_kind(precision) == kind
+def test_an_engine_is_held_against_the_products_it_computes(
+    precision: str, share: float, flops: dict[str, float]
+) -> None:
+    effective = Effective(precision=precision, low_flops_promised=share, low_flops_found=share)
+    assert flops_by_product(8.0, effective) == flops
+
+
+@pytest.mark.gpu
+def test_a_product_in_float32_stays_one_where_a_row_has_asked_for_tf32() -> None:
+    torch = pytest.importorskip("torch")
+    for kind, allowed in (("float32", False), ("tf32", True)):
+        product = measured._cublas(128, kind)
+        torch.backends.cuda.matmul.allow_tf32 = not allowed
+        product()
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed
+
+
+def test_pytorchs_product_has_the_threads_that_were_asked_for() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            measured._torch(16, "float32", threads)()
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_copy_is_tried_by_one_thread_and_by_all(monkeypatch) -> None:
+    monkeypatch.setattr(measured, "COPY_BYTES", 1 << 20)
+    for threads, parts in ((1, [1]), (3, [1, 3])):
+        tried = measured._copies(threads)
+        assert [copy.by.rpartition(" ")[2] for copy in tried] == list(map(str, parts))
+        for copy in tried:
+            copy.call()
