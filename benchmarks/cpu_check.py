@@ -61,7 +61,8 @@ class Options:
     only: tuple[str, ...] = ()
     """Run these steps alone; what they need must be in --out already."""
     publish: bool = False
-    """Put the reports into benchmarks/results, and make the pages' tables from them."""
+    """Put the reports into benchmarks/results, and make the pages' tables from them. All of them
+    must be of this run: under one date stands what one run found."""
 
 
 def report_name(step: str) -> str:
@@ -222,11 +223,15 @@ def main(options: Options) -> int:
     ran = run_steps(steps(options), options.out, SUMMARY, options.only)
     failed = tell_failures(ran)
     # a verdict that is no pass stands in the table, beside its row
-    measured = {done.name: done.code for done in ran if done.name in MEASURED}
-    if options.publish and measured and all(code == 0 for code in measured.values()):
-        for path in publish(options.out):
-            print(f"{path} written")
-        fill_pages([])
+    measured = {done.name for done in ran if done.code == 0}
+    if not options.publish:
+        return failed
+    if missing := [step for step in MEASURED if step not in measured]:
+        print(f"nothing published: {', '.join(missing)} did not run to the end in this run")
+        return 1
+    for path in publish(options.out):
+        print(f"{path} written")
+    fill_pages([])
     return failed
 
 

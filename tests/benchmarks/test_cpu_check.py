@@ -257,7 +257,7 @@ VERDICT = f"verify 1 {INT8}"
 
 @pytest.mark.parametrize(("failed", "published"), [(None, True), (VERDICT, True), ("bench", False)])
 def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
-    failed, published, tmp_path, monkeypatch
+    failed, published, tmp_path, monkeypatch, capsys
 ) -> None:
     ran = [
         Ran(name=name, seconds=1.0, code=int(name == failed), told="")
@@ -271,6 +271,7 @@ def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
     assert done == (["published", "filled"] if published else [])
     done.clear()
     main(options(tmp_path))
-    ran[1:] = []  # nothing was measured
-    main(options(tmp_path, publish=True))
+    del ran[-1]  # only some steps were asked for
+    assert main(options(tmp_path, publish=True)) == 1
     assert not done
+    assert f"{MEASURED[-1]} did not run to the end" in capsys.readouterr().out
