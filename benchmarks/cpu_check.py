@@ -51,7 +51,7 @@ class Options:
     """Folder for bundles, logs and results."""
     threads: int = len(os.sched_getaffinity(0))
     """CPU threads of every row; every core by default."""
-    seconds: float = 5.0
+    seconds: float = 10.0
     """Counted seconds for each row."""
     count: int = 512
     """Reference images that parity is judged by."""
@@ -147,10 +147,10 @@ def _measurements(options: Options) -> list[Step]:
 
     rows = ("--checkpoint", checkpoint, "--seconds", seconds)
     told = ("--compile", "--roofline", "--stages")
-    longer = ("--seconds", f"{5 * options.seconds:g}")
+    longer = ("--seconds", f"{2.5 * options.seconds:g}")
     clips = ("--out", str(options.out))
     return [
-        measured("bench", *rows, *told, *page("bench"), of=every, minutes=30),
+        measured("bench", *rows, *told, *page("bench"), of=every, minutes=60),
         measured("modules", *rows, *page("modules"), of=single, minutes=10),
         measured("graph", checkpoint, *longer, of=[], minutes=15),
         measured("video", *clips, of=[(1, lowest)], minutes=15),
