@@ -2,18 +2,19 @@
 
 import os
 import platform
+import re
 import subprocess
 import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from engines.machine import Machine, this_machine
 
-LIBRARIES = (
-    "trans3dhead", "numpy", "torch", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
-    "tensorrt_rtx_cu13",
-)  # fmt: skip
+LIBRARIES = ("trans3dhead", "numpy", "torch", "openvino", "tensorrt", "tensorrt_rtx_cu13")
+ONNXRUNTIME_INFO = Path("capi/build_and_package_info.py")
+"""Within the module `onnxruntime`: of which distribution it is, and of which version."""
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
 """Parts of a processor that decide how fast products are."""
 GPU_FIELDS = (
@@ -40,6 +41,7 @@ class MachineState:
     gpu: dict[str, str] | None
     """What nvidia-smi says; None where there is none."""
     versions: dict[str, str]
+    """Of Python, the system and those libraries that are here, by distribution."""
 
 
 def look() -> MachineState:
@@ -88,13 +90,27 @@ def busy_ticks() -> int | None:
 
 
 def _gpu() -> dict[str, str] | None:
-    query = ["nvidia-smi", f"--query-gpu={','.join(GPU_FIELDS)}", "--format=csv,noheader"]
+    values = query_gpu(GPU_FIELDS, "csv,noheader")
+    return None if values is None else dict(zip(GPU_FIELDS, values, strict=True))
+
+
+def query_gpu(fields: tuple[str, ...], form: str) -> list[str] | None:
+    """What nvidia-smi says of the first GPU.
+
+    Args:
+        fields: names of --query-gpu.
+        form: --format, such as "csv,noheader,nounits".
+
+    Returns:
+        A word for each field; None where nvidia-smi is missing, refuses, or lists no GPU.
+    """
+    query = ["nvidia-smi", f"--query-gpu={','.join(fields)}", f"--format={form}"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    values = done.stdout.splitlines()[0].split(", ")
-    return dict(zip(GPU_FIELDS, values, strict=True))
+    values = [word.strip() for word in done.stdout.partition("\n")[0].split(",")]
+    return values if len(values) == len(fields) else None
 
 
 def _versions() -> dict[str, str]:
@@ -104,7 +120,21 @@ def _versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return found | _onnxruntime()
+
+
+def _onnxruntime() -> dict[str, str]:
+    """The distribution whose module computes, and its version, read without importing it.
+
+    `onnxruntime` and `onnxruntime-gpu` bring one module: where both were installed, the files are
+    those of the later one, and the other's metadata tell of a version that is not there.
+    """
+    module = find_spec("onnxruntime")
+    if module is None or module.origin is None:
+        return {}
+    text = read_text(Path(module.origin).parent / ONNXRUNTIME_INFO) or ""
+    said = dict(re.findall(r"^(package_name|__version__) = '(.+)'", text, re.MULTILINE))
+    return {said["package_name"]: said["__version__"]} if len(said) == 2 else {}
 
 
 def read_text(path: Path) -> str | None:

@@ -4,21 +4,24 @@ A thread looks once a second; what it costs, it costs every row alike.
 """
 
 import os
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.throughput import cpu_sensors
-from benchmarks.throughput.machine import busy_ticks, read_text
+from benchmarks.throughput.machine import busy_ticks, query_gpu, read_text
 
 LOOK_EVERY = 1.0
 """Seconds."""
+LEAST_SECONDS = 0.1
+"""Looks closer together say nothing of a rate: the system counts work in ticks of 0.01 s."""
 DISTURBING = 0.5
 """Cores busy with other work, in the mean, from which a run counts as disturbed."""
+OFTEN = 0.1
+"""Share of the time with more cores busy than that, from which it counts as disturbed too."""
 GPU_FIELDS = ("clocks.sm", "power.draw", "temperature.gpu")
 REASON_FIELDS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
 """The newer and the older name that nvidia-smi has for the same bits."""
@@ -32,6 +35,9 @@ REASONS = {
 """Those of NVML's bits that slow a busy GPU down."""
 CPU_TOO_HOT = "CPU thermal limit"
 
+Rate = tuple[float, float]
+"""What a counter rose by in each second between two looks, and how many seconds those were."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
@@ -42,11 +48,18 @@ class Range:
     high: float
 
     @classmethod
-    def of(cls, values: list[float]) -> "Range | None":
+    def of(cls, values: Sequence[float]) -> "Range | None":
         """None where nothing was seen."""
-        if not values:
+        return cls.of_rates([(value, 1.0) for value in values])
+
+    @classmethod
+    def of_rates(cls, rates: "Sequence[Rate]") -> "Range | None":
+        """The mean is that over the time; None where nothing was seen."""
+        if not rates:
             return None
-        return cls(low=min(values), mean=sum(values) / len(values), high=max(values))
+        values = [value for value, _ in rates]
+        mean = sum(value * held for value, held in rates) / sum(held for _, held in rates)
+        return cls(low=min(values), mean=mean, high=max(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +68,9 @@ class Watched:
 
     looks: int
     other_load: Range | None
-    """Cores busy with other processes."""
+    """Cores busy with other processes; the mean over the time."""
+    busy_share: float | None = None
+    """Share of the time in which more than DISTURBING cores were."""
     cpu_mhz: Range | None
     """Mean over cores of what the processor reports."""
     cpu_watts: Range | None = None
@@ -74,10 +89,11 @@ class Watched:
     def disturbed(self) -> str | None:
         """What makes the run's times doubtful, in words."""
         found = []
-        if self.other_load is not None and self.other_load.mean > DISTURBING:
+        load, share = self.other_load, self.busy_share
+        if load is not None and share is not None and (load.mean > DISTURBING or share > OFTEN):
             found.append(
-                f"{self.other_load.mean:.1f} cores were busy with other work on average "
-                f"({self.other_load.high:.1f} at most)"
+                f"{load.mean:.1f} cores were busy with other work on average ({load.high:.1f} at "
+                f"most, more than {DISTURBING:g} in {share:.0%} of the time)"
             )
         if self.throttled:
             found.append(f"a clock was lowered ({', '.join(self.throttled)})")
@@ -116,15 +132,21 @@ def _rise(before: float | None, after: float | None, own: float = 0.0) -> float 
     return max(0.0, after - before - own)
 
 
+def _share_above(limit: float, rates: Sequence[Rate]) -> float | None:
+    """Of the time; None where nothing was seen."""
+    seconds = sum(held for _, held in rates)
+    return sum(held for value, held in rates if value > limit) / seconds if rates else None
+
+
 @dataclass
 class Watcher:
     """Collects what is seen, look by look."""
 
-    other_load: list[float] = field(default_factory=list)
+    other_load: list[Rate] = field(default_factory=list)
     cpu_mhz: list[float] = field(default_factory=list)
     cpu_celsius: list[float] = field(default_factory=list)
-    cpu_watts: list[float] = field(default_factory=list)
-    stolen: list[float] = field(default_factory=list)
+    cpu_watts: list[Rate] = field(default_factory=list)
+    stolen: list[Rate] = field(default_factory=list)
     gpu: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in GPU_FIELDS})
     throttled: dict[str, None] = field(default_factory=dict)
     looks: int = 0
@@ -143,11 +165,12 @@ class Watcher:
         clocks, power, temperature = (Range.of(self.gpu[name]) for name in GPU_FIELDS)
         return Watched(
             looks=self.looks,
-            other_load=Range.of(self.other_load),
+            other_load=Range.of_rates(self.other_load),
+            busy_share=_share_above(DISTURBING, self.other_load),
             cpu_mhz=Range.of(self.cpu_mhz),
-            cpu_watts=Range.of(self.cpu_watts),
+            cpu_watts=Range.of_rates(self.cpu_watts),
             cpu_celsius=Range.of(self.cpu_celsius),
-            stolen=Range.of(self.stolen),
+            stolen=Range.of_rates(self.stolen),
             gpu_mhz=clocks,
             gpu_watts=power,
             gpu_celsius=temperature,
@@ -160,21 +183,23 @@ class Watcher:
                 seen.append(value)
         now = _Counters.read()
         if (last := self._last) is not None:
+            if _rise(last.throttles, now.throttles):
+                self.throttled[CPU_TOO_HOT] = None
             passed = now.clock - last.clock
+            if passed < LEAST_SECONDS:
+                return  # the next look counts from the same one
             own = now.own - last.own
-            for seen, rate in (
+            for rates, rise in (
                 (self.other_load, _rise(last.busy, now.busy, own)),
                 (self.stolen, _rise(last.stolen, now.stolen)),
                 (self.cpu_watts, _rise(last.joules, now.joules)),
             ):
-                if rate is not None:
-                    seen.append(rate / passed)
-            if _rise(last.throttles, now.throttles):
-                self.throttled[CPU_TOO_HOT] = None
+                if rise is not None:
+                    rates.append((rise / passed, passed))
         self._last = now
 
     def _look_at_gpu(self) -> None:
-        values = query_gpu((*GPU_FIELDS, str(self._reasons)))
+        values = query_gpu((*GPU_FIELDS, str(self._reasons)), "csv,noheader,nounits")
         if values is None:  # no GPU, or a driver that has only the older name
             older = self._reasons == REASON_FIELDS[0]
             self._reasons = REASON_FIELDS[1] if older else None
@@ -213,14 +238,3 @@ def cpu_mhz() -> float | None:
     text = read_text(Path("/proc/cpuinfo")) or ""
     clocks = [float(line.split(":")[1]) for line in text.splitlines() if line.startswith("cpu MHz")]
     return sum(clocks) / len(clocks) if clocks else None
-
-
-def query_gpu(fields: tuple[str, ...]) -> list[str] | None:
-    """What nvidia-smi says of the first GPU, without units; None where it refuses."""
-    query = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    values = [word.strip() for word in done.stdout.splitlines()[0].split(",")]
-    return values if len(values) == len(fields) else None

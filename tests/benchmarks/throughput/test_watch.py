@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.throughput import cpu_sensors
+from benchmarks.throughput import cpu_sensors, machine
 from benchmarks.throughput import watch as watching
 from benchmarks.throughput.watch import Range, Watched, Watcher, watch
 
@@ -16,7 +16,7 @@ def smi(monkeypatch):
     """An nvidia-smi that answers from a list; a driver of the older names where told."""
     answers: list[list[str]] = []
 
-    def query(fields: tuple[str, ...]) -> list[str] | None:
+    def query(fields: tuple[str, ...], form: str) -> list[str] | None:
         if not answers or (fields[-1] == watching.REASON_FIELDS[0] and answers[0][0] == "older"):
             return None
         return [word for word in answers.pop(0) if word != "older"]
@@ -41,6 +41,55 @@ def test_other_work_is_counted_without_our_own(monkeypatch) -> None:
     assert found.disturbed is not None and found.disturbed.startswith("0.8 cores")
 
 
+@pytest.fixture
+def neighbour(monkeypatch, smi):
+    """A planted neighbour: what is watched where each look comes so many seconds after the last,
+    and so many cores were busy with other work meanwhile."""
+
+    def watched(*looks: tuple[float, float]) -> Watched:
+        world = {"now": 0.0, "ticks": 0}
+        monkeypatch.setattr(watching.time, "perf_counter", lambda: world["now"])
+        monkeypatch.setattr(watching.time, "process_time", lambda: 0.0)
+        monkeypatch.setattr(watching, "busy_ticks", lambda: world["ticks"])
+        watcher = Watcher()
+        watcher.look()
+        for seconds, cores in looks:
+            world["now"] += seconds
+            world["ticks"] += round(cores * seconds * os.sysconf("SC_CLK_TCK"))
+            watcher.look()
+        return watcher.watched()
+
+    return watched
+
+
+def test_a_look_counts_by_its_time(neighbour) -> None:
+    """One look over nine busy seconds, eight over an idle one: by looks it were 0.2 cores."""
+    found = neighbour((9.0, 2.0), *[(0.125, 0.0)] * 8)
+    assert found.other_load == Range(low=0, mean=pytest.approx(1.8), high=2)
+    assert found.busy_share == pytest.approx(0.9)
+
+
+def test_looks_close_together_say_nothing_of_a_rate(neighbour) -> None:
+    """A tick within a hundredth of a second is no busy core; the next look counts it."""
+    found = neighbour((1.0, 0.0), (0.01, 1.0))
+    assert found.other_load == Range(low=0, mean=0, high=0)
+    found = neighbour((1.0, 0.0), (0.01, 1.0), (0.99, 0.0))
+    assert found.other_load == Range(low=0, mean=pytest.approx(0.005), high=pytest.approx(0.01))
+    assert found.looks == 4
+
+
+@pytest.mark.parametrize(("busy", "disturbed"), [(1, False), (2, True)])
+def test_a_neighbour_busy_for_a_tenth_of_the_time_disturbs_the_run(
+    busy: int, disturbed: bool, neighbour
+) -> None:
+    """Far under half a core on average either way."""
+    found = neighbour(*[(1.0, 2.0)] * busy, *[(1.0, 0.0)] * (12 - busy))
+    assert found.other_load.mean < watching.DISTURBING
+    assert (found.disturbed is not None) == disturbed
+    if disturbed:
+        assert "(2.0 at most, more than 0.5 in 17% of the time)" in found.disturbed
+
+
 def test_a_processor_that_grows_hot_disturbs_the_run(monkeypatch, smi) -> None:
     """Two looks two seconds apart; in between it took 130 J and was slowed down three times."""
     seen = {"joules": [70.0, 200.0], "throttle_count": [5, 8], "celsius": [61.0, 99.0],
@@ -61,6 +110,7 @@ def test_a_processor_that_grows_hot_disturbs_the_run(monkeypatch, smi) -> None:
 
 def test_a_counter_that_begins_anew_says_nothing(monkeypatch, smi) -> None:
     monkeypatch.setattr(cpu_sensors, "joules", iter([262_000.0, 3.0]).__next__)
+    monkeypatch.setattr(watching.time, "perf_counter", iter([0.0, 2.0]).__next__)
     watcher = Watcher()
     watcher.look()
     watcher.look()
@@ -111,10 +161,10 @@ def test_a_machine_that_says_nothing_leaves_nothing(monkeypatch, smi) -> None:
     assert watcher.watched().disturbed is None
 
 
-def test_what_nvidia_smi_prints_is_split(monkeypatch) -> None:
-    def run(query, **_):
-        assert query[1] == "--query-gpu=a,b"
-        return subprocess.CompletedProcess(query, 0, stdout="1980, 0x4\n")
-
-    monkeypatch.setattr(watching.subprocess, "run", run)
-    assert watching.query_gpu(("a", "b")) == ["1980", "0x4"]
+def test_nvidia_smi_that_prints_nothing_ends_no_watching(monkeypatch) -> None:
+    done = subprocess.CompletedProcess([], 0, stdout="")
+    monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: done)
+    with watch(every=0.02) as watcher:
+        watching.time.sleep(0.3)
+    assert watcher.looks > 3
+    assert watcher.watched().gpu_mhz is None
