@@ -29,7 +29,7 @@ from engines.machine import instruction_sets
 
 SUMMARY = "bench-cpu.json"
 MEASURED = ("bench", "modules", "graph", "video")
-"""Steps whose reports are published, each as `report_name` says."""
+"""Steps whose reports are published."""
 BATCHES = (1, 4, 16)
 BF16, INT8 = "openvino-bf16", "openvino-int8-backbone"
 """Engines whose accuracy at batch 1 is published as well: what rounding costs."""
@@ -63,6 +63,9 @@ class Options:
     publish: bool = False
     """Put the reports into benchmarks/results, and make the pages' tables from them. All of them
     must be of this run: under one date stands what one run found."""
+    machine: str = "cpu"
+    """Word for this machine in the published files' names: they take the place of earlier ones of
+    that word alone, so that another machine's stand beside them."""
 
 
 def report_name(step: str) -> str:
@@ -169,8 +172,9 @@ def _engine(options: Options, batch: int, name: str) -> str:
     return str(options.out / f"batch-{batch}" / "engines" / name)
 
 
-def publish(out: Path, results: Path = RESULTS) -> list[Path]:
-    """Put all reports among the committed results, under today's date, and drop earlier ones.
+def publish(out: Path, results: Path = RESULTS, *, machine: str = "cpu") -> list[Path]:
+    """Put all reports among the committed results, under today's date, and drop earlier ones of
+    that machine.
 
     Returns:
         The files written.
@@ -178,13 +182,13 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
     Raises:
         UserError: a report is not there.
     """
-    reports = {report_name(step): _read(out / report_name(step)) for step in MEASURED}
-    bench = reports[report_name("bench")]
+    reports = {step: _read(out / report_name(step)) for step in MEASURED}
+    bench = reports["bench"]
     # every call of every row: megabytes that no table shows
     bench["durations"] = []
-    for run in reports[report_name("video")]["runs"]:
+    for run in reports["video"]["runs"]:
         run["video"] = Path(run["video"]).name  # a folder of this machine
-    reports[report_name(PARITY)] = {
+    reports[PARITY] = {
         "verified": [
             _verdict(_read(out / f"verify-1-{name}.json")) for name in published_engines()
         ],
@@ -192,10 +196,10 @@ def publish(out: Path, results: Path = RESULTS) -> list[Path]:
         "disturbed": None,
     }
     written = []
-    for name, report in reports.items():
-        for earlier in results.glob(f"*-{name}"):
+    for step, report in reports.items():
+        for earlier in results.glob(f"*-{machine}-{step}.json"):
             earlier.unlink()
-        written.append(results / f"{time.strftime('%Y-%m-%d')}-{name}")
+        written.append(results / f"{time.strftime('%Y-%m-%d')}-{machine}-{step}.json")
         write_whole(written[-1], json.dumps(report, indent=1) + "\n")
     return written
 
@@ -229,7 +233,7 @@ def main(options: Options) -> int:
     if missing := [step for step in MEASURED if step not in measured]:
         print(f"nothing published: {', '.join(missing)} did not run to the end in this run")
         return 1
-    for path in publish(options.out):
+    for path in publish(options.out, machine=options.machine):
         print(f"{path} written")
     fill_pages([])
     return failed

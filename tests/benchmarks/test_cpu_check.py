@@ -179,6 +179,11 @@ def test_published_reports_take_the_place_of_earlier_ones_and_make_tables(
     )
     assert json.loads(published[0].read_text())["durations"] == []
     assert not any("/root" in path.read_text() for path in published)
+    beside = publish(out, results, machine="other")
+    assert [path.name[11:] for path in beside] == [
+        f"other-{step}.json" for step in (*MEASURED, PARITY)
+    ]
+    assert all(path.exists() for path in published)
 
     def page(view: str) -> str:
         return filled(f"<!-- results: {view} -->\n<!-- end of results -->\n", results)
@@ -265,7 +270,7 @@ def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
     ]
     done: list[str] = []
     monkeypatch.setattr(cpu_check, "run_steps", lambda *_: ran)
-    monkeypatch.setattr(cpu_check, "publish", lambda out: done.append("published") or [])
+    monkeypatch.setattr(cpu_check, "publish", lambda out, machine: done.append("published") or [])
     monkeypatch.setattr(cpu_check, "fill_pages", lambda words: done.append("filled"))
     assert main(options(tmp_path, publish=True)) == int(failed is not None)
     assert done == (["published", "filled"] if published else [])
