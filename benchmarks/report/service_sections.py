@@ -45,9 +45,14 @@ def service_verdict(report: ServiceReport, target: float | None) -> str:
     kept = report.sustained
     if kept is None:
         return f"no rate measured keeps p99 within {report.limit_ms:g} ms: try lower --rates"
+    beyond = (
+        "at no higher rate was it measured"
+        if report.failed is None
+        else f"not at {report.failed.rate:.1f}"
+    )
     line = (
         f"measured: p99 stays within {report.limit_ms:g} ms up to {kept.rate:.1f} images/s "
-        f"on this machine"
+        f"on this machine, {beyond}"
     )
     if target is None:
         return line

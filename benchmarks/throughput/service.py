@@ -10,7 +10,7 @@ that the engine does not take is filled up, as a server would have to.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.throughput.machine import MachineState
+from benchmarks.throughput.watch import Watched
 
 PERCENTILES = (50, 90, 95, 99)
 MIN_REQUESTS = 300
@@ -73,17 +74,20 @@ class ServiceReport:
     capacity: float
     """Images a second of full batches, one after the other: no rate above it can last."""
     points: tuple[LoadPoint, ...]
+    """By rate, ascending."""
     machine: MachineState
+    watched: Watched
+    """What else happened meanwhile."""
 
     @property
     def sustained(self) -> LoadPoint | None:
         """The highest rate measured whose p99 keeps the limit, with none below it that does not."""
-        kept = None
-        for point in self.points:
-            if point.p99 > self.limit_ms:
-                break
-            kept = point
-        return kept
+        return bracket(self.points, self.limit_ms)[0]
+
+    @property
+    def failed(self) -> LoadPoint | None:
+        """The lowest rate measured whose p99 passes the limit."""
+        return bracket(self.points, self.limit_ms)[1]
 
     def machines_for(self, rate: float) -> int | None:
         """How many such machines a rate needs, by calculation; None where one keeps no rate.
@@ -96,14 +100,31 @@ class ServiceReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        kept = self.sustained
-        return asdict(self) | {"sustained_rate": None if kept is None else kept.rate}
+        kept, failed = self.sustained, self.failed
+        return asdict(self) | {
+            "sustained_rate": None if kept is None else kept.rate,
+            "failed_rate": None if failed is None else failed.rate,
+            "disturbed": self.watched.disturbed,
+        }
 
 
-def draw_arrivals(rate: float, seconds: float) -> NDArray[np.float64]:
-    """Arrival times of a Poisson process, from a fixed seed, ascending from 0."""
+def bracket(
+    points: Sequence[LoadPoint], limit_ms: float
+) -> tuple[LoadPoint | None, LoadPoint | None]:
+    """The highest rate whose p99 keeps the limit, with none below it that does not, and the lowest
+    whose p99 passes it; None where there is none."""
+    kept = None
+    for point in sorted(points, key=lambda point: point.rate):
+        if point.p99 > limit_ms:
+            return kept, point
+        kept = point
+    return kept, None
+
+
+def draw_arrivals(rate: float, seconds: float, seed: int = SEED) -> NDArray[np.float64]:
+    """Arrival times of a Poisson process, ascending from 0; the same each time for a seed."""
     count = max(MIN_REQUESTS, round(rate * seconds))
-    return np.random.default_rng(SEED).exponential(1 / rate, count).cumsum()
+    return np.random.default_rng(seed).exponential(1 / rate, count).cumsum()
 
 
 def simulate(

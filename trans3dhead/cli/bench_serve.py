@@ -14,13 +14,15 @@ class Options(CommonOptions):
 
     Requests of one image arrive as a Poisson process and are collected into batches. A latency runs
     from arrival to answer, the wait in the queue included. The highest rate whose p99 keeps the
-    limit is measured for this machine; what several machines carry is calculated from it.
+    limit is measured for this machine; what several machines carry is calculated from it. By
+    default ten rates are tried, each for ten seconds, or for 300 requests where those take longer.
     """
 
     engine: tyro.conf.Positional[Path]
     """Engine folder, BUNDLE/engines/NAME. One of an open batch can collect requests."""
     rates: tuple[float, ...] = ()
-    """Arrivals a second to try; by default shares of the engine's own capacity, 0.3 to 1.1."""
+    """Arrivals a second to try; by default shares of the engine's own capacity, 0.3 to 1.1, and
+    four more between the highest that keeps the limit and the lowest that does not."""
     window_ms: float = 5.0
     """Milliseconds that the oldest request waits for company."""
     limit_ms: float = 100.0
@@ -40,9 +42,12 @@ def run(options: Options) -> Outcome:
 
     from benchmarks.report.service_sections import service_page, service_table, service_verdict
     from benchmarks.throughput.serve import serve
+    from engines.errors import UserError
     from engines.files import write_whole
     from trans3dhead.cli.terminal import say, stage_bars, wide_console
 
+    if options.target is not None and not 0 < options.target < float("inf"):
+        raise UserError(f"--target {options.target:g} came; expected images a second above 0")
     console = wide_console()
     with stage_bars(console) as progress:
         report = serve(
@@ -56,6 +61,8 @@ def run(options: Options) -> Outcome:
         )
     console.print(service_table(report).rich())
     say(console, service_verdict(report, options.target))
+    if report.watched.disturbed:
+        say(console, f"disturbed: {report.watched.disturbed}", "yellow")
     if options.html is not None:
         write_whole(options.html, service_page(report, options.target))
     data = report.to_dict()

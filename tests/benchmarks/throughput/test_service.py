@@ -1,14 +1,18 @@
 """A service in a world whose clock only the engine moves: every latency is known."""
 
 import json
+import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import jsonschema
 import numpy as np
 import pytest
 
+from benchmarks.throughput import serve as serving
 from benchmarks.throughput.serve import serve
 from benchmarks.throughput.service import (
+    MIN_REQUESTS,
     SERVICE_SCHEMA,
     Clock,
     LoadPoint,
@@ -16,8 +20,10 @@ from benchmarks.throughput.service import (
     draw_arrivals,
     simulate,
 )
+from benchmarks.throughput.watch import Watcher
 from engines.errors import UserError
 from engines.manifest import BatchProfile
+from engines.runtime import open_engine
 from trans3dhead.cli.main import main
 
 
@@ -102,13 +108,13 @@ def report() -> ServiceReport:
     )
     return ServiceReport(
         engine="engine", precision="float32", window_ms=0.0, largest_batch=1, limit_ms=100.0,
-        capacity=100.0, points=points, machine=look(),
+        capacity=100.0, points=points, machine=look(), watched=Watcher().watched(),
     )  # fmt: skip
 
 
 def test_past_its_capacity_a_service_drowns_and_the_rate_before_is_kept(report) -> None:
     assert report.points[2].p99 > 1000
-    assert report.sustained is report.points[1]
+    assert (report.sustained, report.failed) == report.points[1:]
     assert report.machines_for(10 * report.points[1].rate) == 10
     assert report.machines_for(10.5 * report.points[1].rate) == 11
 
@@ -143,6 +149,68 @@ def test_the_command_serves_a_real_engine(tmp_path, make_workshop, validator_of,
     assert data["largest_batch"] == 4
     assert "calculated, not measured" in capsys.readouterr().out
     assert "Latency against load" in html.read_text()
+
+
+def test_a_size_that_was_never_called_decides_no_percentile(
+    tmp_path, make_workshop, monkeypatch
+) -> None:
+    """The engine takes long for the first calls of each batch size, as runtimes do."""
+    workshop = make_workshop(tmp_path / "bundle", "params", images=6)
+    profiles = (BatchProfile(min=1, opt=1, max=1), BatchProfile(min=2, opt=2, max=4))
+    engine = workshop.plant(workshop.answers, profile=profiles[0])
+    sizes: list[int] = []
+    seen: set[int] = set()
+
+    class Slow:
+        manifest = replace(open_engine(engine).manifest, profiles=profiles)
+        contract = open_engine(engine).contract
+
+        def infer(self, images: dict[str, np.ndarray]) -> None:
+            size = len(images["image"])
+            time.sleep(0.0 if size in seen else 0.3)
+            seen.add(size)
+            sizes.append(size)
+
+    monkeypatch.setattr(serving, "open_engine", lambda *_: nullcontext(Slow()))
+    report = serve(engine, rates=[2000.0], seconds=0.1)
+    assert report.largest_batch == 4
+    assert sizes[:8] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert len(sizes) > 8
+    assert report.points[0].largest < 300
+
+
+def test_the_limit_is_looked_for_between_what_keeps_it_and_what_does_not(
+    tmp_path, make_workshop, monkeypatch
+) -> None:
+    workshop = make_workshop(tmp_path / "bundle", "params", images=6)
+    engine = workshop.plant(workshop.answers, profile=BatchProfile(min=1, opt=1, max=1))
+    seeds: list[int] = []
+
+    def simulated(call, arrivals, **_) -> LoadPoint:
+        rate = (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
+        world = World(0.001)
+        point = world.simulate(arrivals.tolist())
+        return replace(point, rate=rate, p99=1000.0 if rate > 623 else 1.0)
+
+    def drawn(rate: float, seconds: float, seed: int) -> np.ndarray:
+        seeds.append(seed)
+        return np.arange(MIN_REQUESTS) / rate
+
+    monkeypatch.setattr(serving, "simulate", simulated)
+    monkeypatch.setattr(serving, "draw_arrivals", drawn)
+    monkeypatch.setattr(serving, "measure_capacity", lambda *_: 1000.0)
+    report = serve(engine, seconds=0.1)
+    rates = [round(point.rate) for point in report.points]
+    assert rates == [300, 500, 600, 612, 625, 650, 700, 800, 900, 1100]
+    assert report.sustained is not None and report.failed is not None
+    assert (round(report.sustained.rate), round(report.failed.rate)) == (612, 625)
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("target", ["nan", "inf", "0", "-5"])
+def test_a_target_that_is_none_is_refused_before_anything_is_measured(target, capsys) -> None:
+    assert main(["bench", "serve", "none", "--target", target]) == 2
+    assert f"--target {target} came" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
