@@ -42,6 +42,24 @@ def write_whole(path: Path, data: str | bytes) -> None:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Ask before long work whether `write_whole` will do.
+
+    Raises:
+        UserError: a folder has that name, or no file can be made in its folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected the name of a file to write; add one to it")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{path} cannot be written, {folder} is no folder or may not be written to; expected "
+            "one that may; name another place"
+        )
+
+
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `folder` when the block ends well.

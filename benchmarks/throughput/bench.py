@@ -22,7 +22,7 @@ def bench(
     engines: Sequence[Path],
     *,
     foreign: Sequence[tuple[Path, Path]] = (),
-    checkpoint: Path | None = None,
+    checkpoints: Sequence[Path] = (),
     compiled: bool = False,
     device: str = "cpu",
     precisions: Sequence[str] = ("float32",),
@@ -37,10 +37,10 @@ def bench(
     roofline: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BenchReport:
-    """Time engines, peers' files and a checkpoint in PyTorch, side by side in one run.
+    """Time engines, peers' files and checkpoints in PyTorch, side by side in one run.
 
     Args:
-        engines, foreign, checkpoint, compiled, device, precisions, head, batches, in_flight,
+        engines, foreign, checkpoints, compiled, device, precisions, head, batches, in_flight,
             threads, photo, without_graphs: see `rows.open_rows`.
         seconds: of counted calls for each row.
         sustained: seconds of one long visit to each row after the rounds; none where None.
@@ -50,15 +50,20 @@ def bench(
     Raises:
         UserError: nothing to time, or something that cannot be.
     """
-    if not seconds > 0:
+    if not 0 < seconds < float("inf"):
         raise UserError(f"--seconds {seconds:g} came; expected more than 0; 5 is the default")
     if sustained is not None and not 0 < sustained < float("inf"):
         raise UserError(f"--sustained {sustained:g} came; expected more than 0 seconds, such as 60")
+    if sustained is not None and not checkpoints and 1 not in in_flight:
+        raise UserError(
+            "--sustained came with no row of one request in flight; expected one, for the others "
+            "have none; add 1 to --in-flight, or leave it out"
+        )
     before = look()
     with open_rows(
         engines,
         foreign=foreign,
-        checkpoint=checkpoint,
+        checkpoints=checkpoints,
         compiled=compiled,
         device=device,
         precisions=precisions,

@@ -105,8 +105,10 @@ def bench_graph(
     Raises:
         UserError: no checkpoint, or a number makes no sense.
     """
-    if batch < 1 or not seconds > 0:
+    if batch < 1 or not 0 < seconds < float("inf"):
         raise UserError(f"batch {batch} and {seconds:g} seconds came; expected both above 0")
+    if threads is not None and threads < 1:
+        raise UserError(f"threads {threads} came; expected at least 1; mend --threads")
     trained = load_checkpoint(checkpoint)
     config = trained.preset.network
     progress("tracing", 0, 2)

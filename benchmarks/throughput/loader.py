@@ -80,7 +80,7 @@ def bench_loader(
         UserError: the data is missing or broken, or a number makes no sense.
     """
     cores = len(os.sched_getaffinity(0)) if workers is None else workers
-    if cores < 1 or not seconds > 0:
+    if cores < 1 or not 0 < seconds < float("inf"):
         raise UserError(f"{cores} workers and {seconds:g} s came; expected both above 0")
     before, dataset = look(), HeadDataset(data, split)
     began = time.perf_counter()

@@ -44,7 +44,7 @@ def profile_modules(
         UserError: nothing to record, something cannot be opened or told, or a number makes no
             sense.
     """
-    _check(engines, checkpoint, batch=batch, depth=depth, seconds=seconds)
+    _check(engines, checkpoint, batch=batch, depth=depth, threads=threads, seconds=seconds)
     images, names = Images(engines), names_of(engines, [[batch]] * len(engines))
     total = len(engines) + (checkpoint is not None)
     profiled = []
@@ -92,6 +92,7 @@ def _check(
     *,
     batch: int,
     depth: int | None,
+    threads: int | None,
     seconds: float,
 ) -> None:
     if not engines and checkpoint is None:
@@ -99,7 +100,7 @@ def _check(
             "nothing to record came; expected engine folders or a checkpoint; build an engine "
             "with `trans3dhead build`"
         )
-    for name, value in (("--batch", batch), ("--depth", depth)):
+    for name, value in (("--batch", batch), ("--depth", depth), ("--threads", threads)):
         if value is not None and value < 1:
             raise UserError(f"{name} {value} came; expected at least 1")
     if not 0 < seconds < float("inf"):

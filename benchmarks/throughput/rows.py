@@ -58,7 +58,7 @@ def open_rows(
     engines: Sequence[Path],
     *,
     foreign: Sequence[tuple[Path, Path]] = (),
-    checkpoint: Path | None = None,
+    checkpoints: Sequence[Path] = (),
     compiled: bool = False,
     device: str = "cpu",
     precisions: Sequence[str] = ("float32",),
@@ -69,14 +69,14 @@ def open_rows(
     photo: Photo | None = None,
     without_graphs: bool = False,
 ) -> Iterator[list[Row]]:
-    """Open everything and give its rows, batch by batch, a checkpoint's first; close at the end.
+    """Open everything and give its rows, batch by batch, checkpoints' first; close at the end.
 
     Args:
         engines: engine folders.
         foreign: peers' ONNX or TorchScript files, each with its adapter (`foreign.adapter`).
-        checkpoint: timed in eager PyTorch; with vertices where an engine gives them.
-        compiled: whether to time the checkpoint under torch.compile too.
-        device, precisions: of the checkpoint's rows (`torch_row.TorchNetwork`).
+        checkpoints: timed in eager PyTorch; with vertices where an engine gives them.
+        compiled: whether to time the checkpoints under torch.compile too.
+        device, precisions: of the checkpoints' rows (`torch_row.TorchNetwork`).
         head: folder of the head model, where it is not the built-in one.
         batches: images a call; each must fit every engine. None: those of BATCHES that fit, or
             an engine's own optimum where none does; a checkpoint then follows the engines.
@@ -84,36 +84,47 @@ def open_rows(
         threads: CPU threads of every engine; each runtime's own choice where None.
         photo: gives each row of one request in flight a pipeline from it; a peer's file, whose
             answers nobody knows how to finish, has none.
-        without_graphs: whether to time each engine without CUDA graphs too.
+        without_graphs: whether to time each engine that replays CUDA graphs without them too.
 
     Raises:
         UserError: something cannot be opened, or a batch is outside an engine's profiles.
     """
+    paths = [*engines, *(path for path, _ in foreign)]
     _check(
-        [*engines, *foreign],
-        checkpoint,
+        paths,
+        checkpoints,
         compiled=compiled,
+        device=device,
+        precisions=precisions,
         batches=batches,
         in_flight=in_flight,
+        threads=threads,
     )
+    if photo is not None and not checkpoints and (not engines or 1 not in in_flight):
+        raise UserError(
+            "--stages came with no row that could have them; expected a checkpoint, or an engine "
+            "with one request in flight; add one, or leave it out"
+        )
     openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
     openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
-    paths = [*engines, *(path for path, _ in foreign)]
-    if without_graphs:
-        openers += [partial(_open_plain, folder, threads) for folder in engines]
-        paths += engines
     finishes: list[Finish | None] = [None] * len(paths)
     if photo is not None:
         finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
     with ExitStack() as stack:
-        opened = [
-            [stack.enter_context(opener()) for _ in range(max(in_flight))] for opener in openers
-        ]
+
+        def copies_of(opener: Opener) -> list[Engine]:
+            return [stack.enter_context(opener()) for _ in range(max(in_flight))]
+
+        opened = [copies_of(opener) for opener in openers]
         images = Images(engines)
         chosen = [batches or _own_batches(copies[0]) for copies in opened]
-        usual = len(engines) + len(foreign)
-        names = names_of(paths[:usual], chosen[:usual])
-        names += [f"{name}{PLAIN}" for name in names[: len(paths) - usual]]
+        names = names_of(paths, chosen)
+        if without_graphs:
+            for position in _graphed(engines, opened):
+                opened.append(copies_of(partial(_open_plain, engines[position], threads)))
+                chosen.append(chosen[position])
+                names.append(f"{names[position]}{PLAIN}")
+                finishes.append(None)
         sources = [
             _engine_source(
                 name,
@@ -128,11 +139,13 @@ def open_rows(
         ]
         sizes = sorted({batch for source in sources for batch in source.batches})
         sizes = sizes or sorted(set(batches or BATCHES))
-        if checkpoint is not None:
+        if checkpoints:
             mesh = any(copies[0].contract.output("vertices") for copies in opened)
+            told = names_of(checkpoints, [sizes] * len(checkpoints))
             sources[:0] = [
                 _torch_source(
                     checkpoint,
+                    f", {name}" if len(checkpoints) > 1 else "",
                     head,
                     images,
                     mesh=mesh,
@@ -143,6 +156,7 @@ def open_rows(
                     compiled=kind,
                     photo=photo,
                 )
+                for checkpoint, name in zip(checkpoints, told, strict=True)
                 for precision in precisions
                 for kind in ((False, True) if compiled else (False,))
             ]
@@ -152,21 +166,44 @@ def open_rows(
 
 
 def _check(
-    sources: Sequence[object],
-    checkpoint: Path | None,
+    paths: Sequence[Path],
+    checkpoints: Sequence[Path],
     *,
     compiled: bool,
+    device: str,
+    precisions: Sequence[str],
     batches: Sequence[int] | None,
     in_flight: Sequence[int],
+    threads: int | None,
 ) -> None:
     """A UserError for what makes no sense, before anything is opened."""
-    if not sources and checkpoint is None:
+    given: dict[str, Sequence[object]] = {
+        "engines and peers' files": [path.absolute() for path in paths],
+        "--checkpoint": [path.absolute() for path in checkpoints],
+        "--checkpoint-precision": precisions,
+        "--batch": batches or (),
+        "--in-flight": in_flight,
+    }
+    for option, values in given.items():
+        if twice := [str(value) for value, count in Counter(values).items() if count > 1]:
+            raise UserError(
+                f"{option}: {', '.join(twice)} came more than once; expected each once, for rows "
+                "are told apart by it; leave it out"
+            )
+    if threads is not None and threads < 1:
+        raise UserError(f"threads {threads} came; expected at least 1; mend --threads")
+    if not paths and not checkpoints:
         raise UserError(
             "nothing to time came; expected engine folders, a peer's file or a checkpoint; "
             "build an engine with `trans3dhead build`"
         )
-    if compiled and checkpoint is None:
+    if compiled and not checkpoints:
         raise UserError("--compile came without --checkpoint; expected one to compile; give it")
+    if not checkpoints and (device != "cpu" or tuple(precisions) != ("float32",)):
+        raise UserError(
+            "--checkpoint-device or --checkpoint-precision came without --checkpoint; expected one "
+            "to time so; give it"
+        )
     if batches is not None and min(batches) < 1:
         raise UserError(f"batch {min(batches)} came; expected at least 1 image; mend --batch")
     if not in_flight or min(in_flight) < 1:
@@ -176,6 +213,21 @@ def _check(
 
 def _head_of(folder: Path, head: Path | None) -> HeadSurface:
     return head_of(Bundle.open(bundle_of(folder.absolute())), head)
+
+
+def _graphed(engines: Sequence[Path], opened: Sequence[Sequence[Engine]]) -> list[int]:
+    """Positions of the engines that replay CUDA graphs; a UserError where there is none."""
+    found = [
+        position
+        for position, (_, copies) in enumerate(zip(engines, opened, strict=False))
+        if copies[0].graphs is not None
+    ]
+    if not found:
+        raise UserError(
+            "--without-graphs came; none of these engines replays CUDA graphs, every row computes "
+            "without; leave it out"
+        )
+    return found
 
 
 def _open_plain(folder: Path, threads: int | None) -> Engine:
@@ -275,6 +327,7 @@ def flops_by_product(flops: float, effective: Effective) -> dict[str, float]:
 
 def _torch_source(
     checkpoint: Path,
+    suffix: str,
     head: Path | None,
     images: "Images",
     *,
@@ -301,6 +354,7 @@ def _torch_source(
     name = "torch.compile" if compiled else "torch eager"
     if device != "cpu":
         name = f"{name}, {device} {precision}"
+    name += suffix
 
     def row(batch: int) -> Row:
         crops = images(batch, network.size)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from trans3dhead.cli.common import CommonOptions, Outcome
+from trans3dhead.cli.common import CommonOptions, Outcome, one_blas_thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,8 @@ class Options(CommonOptions):
 
 
 def run(options: Options) -> Outcome:
+    one_blas_thread()
+
     from benchmarks.throughput.loader import bench_loader
     from trans3dhead.head.source import resolve_head
     from trans3dhead.training.config import Augmentation

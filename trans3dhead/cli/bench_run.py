@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
-    """Time engines, peers' files and a checkpoint in PyTorch, interleaved in one run.
+    """Time engines, peers' files and checkpoints in PyTorch, interleaved in one run.
 
     A call takes uint8 crops in host memory and ends when every output is back in host arrays.
-    Rows take turns every quarter of a second, so that drift hits all alike. No call is dropped
-    from the sample.
+    Rows take turns every quarter of a second, so that drift hits all alike. The first call of a
+    turn is not counted; of the others none is dropped.
     """
 
     engines: tyro.conf.Positional[tuple[Path, ...]] = ()
@@ -34,14 +34,14 @@ class Options(CommonOptions):
     """Peers' ONNX or TorchScript files with one image input."""
     adapter: tuple[Path, ...] = ()
     """A TOML file for each of --foreign that says what it takes and gives (docs/parity.md)."""
-    checkpoint: Path | None = None
-    """Checkpoint to time in eager PyTorch: its first row is what ratios are taken to."""
+    checkpoint: tuple[Path, ...] = ()
+    """Checkpoints to time in eager PyTorch: the first row is what ratios are taken to."""
     checkpoint_device: Literal["cpu", "cuda"] = "cpu"
-    """Where the checkpoint is timed."""
+    """Where the checkpoints are timed."""
     checkpoint_precision: tuple[str, ...] = ("float32",)
-    """A row of the checkpoint for each: float32; on a GPU also tf32, float16 and bfloat16."""
+    """A row of each checkpoint for each: float32; on a GPU also tf32, float16 and bfloat16."""
     compile: bool = False
-    """Time the checkpoint under torch.compile too; compiling is not counted."""
+    """Time the checkpoints under torch.compile too; compiling is not counted."""
     head: Path | None = None
     """Folder of the head model, where it is not the built-in one."""
     batch: tuple[int, ...] = ()
@@ -50,11 +50,12 @@ class Options(CommonOptions):
     """Requests under way at a time, such as 1 2: a row of each engine for each number. Each request
     has an engine and a thread of its own; --threads are those of one engine."""
     without_graphs: bool = False
-    """Also time each engine without CUDA graphs, which those on a GPU replay where they can."""
+    """Also time each engine of a GPU without the CUDA graphs that it replays."""
     seconds: float = 5.0
     """Counted seconds for each row."""
     sustained: float | None = None
-    """Also call each row for so many seconds without a pause, such as 60: does its speed hold?"""
+    """Also call each row for so many seconds without a pause, such as 60, those with several
+    requests in flight left out: does its speed hold?"""
     stages: bool = False
     """Also time whole predictions, from an encoded photo on: decode, crop, copy in, inference, copy
     out, post-processing, and the whole by itself. Exit code 1 where they do not add up to it."""
@@ -66,7 +67,8 @@ class Options(CommonOptions):
     """CPU threads of every engine; each runtime's own choice by default."""
     roofline: bool = False
     """Also measure what this machine can do at most (matrix products by every library that is
-    here, a large copy), and say how far from it each row is. Exit code 1 where one is above."""
+    here, a large copy), and say how far from it each row is. Exit code 1 where one is above: the
+    whole 95 % interval over 105 % of its limit."""
     html: Path | None = None
     """Also write a report for people: one file that needs no network."""
     markdown: Path | None = None
@@ -93,7 +95,7 @@ def run(options: Options) -> Outcome:
         report = bench(
             options.engines,
             foreign=foreign,
-            checkpoint=options.checkpoint,
+            checkpoints=options.checkpoint,
             compiled=options.compile,
             device=options.checkpoint_device,
             precisions=options.checkpoint_precision,
@@ -108,7 +110,7 @@ def run(options: Options) -> Outcome:
             roofline=options.roofline,
             progress=progress,
         )
-    _print(console, report)
+    _print(console, report, roofline=options.roofline)
     if options.html is not None:
         from benchmarks.report.bench_sections import bench_page
 
@@ -143,7 +145,7 @@ def _photo(options: Options) -> "Iterator[Photo | None]":
             yield find_photo(options.photo, options.bbox)
 
 
-def _print(console: "Console", report: "BenchReport") -> None:
+def _print(console: "Console", report: "BenchReport", *, roofline: bool) -> None:
     from benchmarks.report.bench_sections import (
         bench_table,
         machine_line,
@@ -156,6 +158,8 @@ def _print(console: "Console", report: "BenchReport") -> None:
     console.print(bench_table(report).rich())
     if report.ceilings:
         console.print(roofline_table(report).rich())
+    elif roofline:
+        say(console, "--roofline: no row's work is known, or no library here computes its products")
     if report.sustained:
         console.print(sustained_table(report).rich())
     if report.staged:

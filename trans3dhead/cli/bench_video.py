@@ -54,6 +54,8 @@ def run(options: Options) -> Outcome:
     from trans3dhead.cli.terminal import say, wide_console
     from trans3dhead.synth.clip import Clip
 
+    if not 0 < options.seconds < float("inf"):
+        raise UserError(f"--seconds {options.seconds:g} came; expected more than 0; 10 by default")
     clips = {name: Clip(moving=name == "moving", seconds=options.seconds) for name in NAMES}
     shown = clips["still"]
     if shown.frames < 2:

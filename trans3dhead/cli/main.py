@@ -57,6 +57,10 @@ COMMANDS = {
 }
 
 
+REPORTS = ("json", "html", "markdown", "csv")
+"""Options that name a file to write what was found to."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -94,6 +98,11 @@ def execute(name: str, words: Sequence[str]) -> Outcome:
 
     module: Any = importlib.import_module(f"trans3dhead.cli.{COMMANDS[name].module}")
     options = tyro.cli(module.Options, args=list(words), prog=f"trans3dhead {name}")
+    written = [getattr(options, form, None) for form in REPORTS]
+    for path in filter(None, written):
+        from engines.files import check_writable
+
+        check_writable(path)
     outcome: Outcome = module.run(options)
     if options.json is not None:
         from engines.files import write_whole

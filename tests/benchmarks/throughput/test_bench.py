@@ -1,6 +1,7 @@
 """Real engines, and a real network in eager PyTorch."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.report.bench_sections import notes
 from benchmarks.throughput.bench import bench
+from benchmarks.throughput.pipeline import render_photo
 from benchmarks.throughput.rows import Images, open_rows
 from engines.errors import UserError
 from engines.manifest import BatchProfile
@@ -23,7 +25,7 @@ def engine(tmp_path_factory, make_workshop) -> Path:
 
 
 def test_rows_of_engines_and_checkpoint(engine, checkpoint) -> None:
-    with open_rows([engine], checkpoint=checkpoint, threads=1) as rows:
+    with open_rows([engine], checkpoints=[checkpoint], threads=1) as rows:
         named = [(row.name, row.batch) for row in rows]
         answers = [row.call() for row in rows[:2]]
         assert all(row.threads == 1 for row in rows)
@@ -37,8 +39,20 @@ def test_rows_of_engines_and_checkpoint(engine, checkpoint) -> None:
     assert all(value.dtype == "float32" for value in answers[0].values())
 
 
+def test_several_checkpoints_are_rows_of_their_own_names(checkpoint, tmp_path) -> None:
+    other = tmp_path / "other.safetensors"
+    shutil.copy(checkpoint, other)
+    with open_rows([], checkpoints=[checkpoint, other], batches=[1], threads=1) as rows:
+        assert [row.name for row in rows] == [
+            f"torch eager, {checkpoint.name}",
+            "torch eager, other.safetensors",
+        ]
+    with pytest.raises(UserError, match=r"--checkpoint: .* came more than once"):
+        bench([], checkpoints=[other, other])
+
+
 def test_a_run_has_ratios_to_eager_pytorch(engine, checkpoint) -> None:
-    report = bench([engine], checkpoint=checkpoint, batches=[1], seconds=0.2, threads=1)
+    report = bench([engine], checkpoints=[checkpoint], batches=[1], seconds=0.2, threads=1)
     eager, planted = report.rows
     assert planted.baseline == "torch eager"
     assert planted.speedup is not None and planted.speedup > 1
@@ -49,7 +63,7 @@ def test_a_run_has_ratios_to_eager_pytorch(engine, checkpoint) -> None:
 def test_a_compiled_checkpoint_is_a_row_beside_the_eager_one(checkpoint, monkeypatch) -> None:
     """By a backend that compiles nothing: what inductor makes, the slow test sees."""
     monkeypatch.setattr("benchmarks.throughput.torch_row.BACKEND", "eager")
-    with open_rows([], checkpoint=checkpoint, compiled=True, batches=[1], threads=1) as rows:
+    with open_rows([], checkpoints=[checkpoint], compiled=True, batches=[1], threads=1) as rows:
         assert [row.name for row in rows] == ["torch eager", "torch.compile"]
         eager, compiled = (row.call() for row in rows)
     for name, value in eager.items():
@@ -58,7 +72,9 @@ def test_a_compiled_checkpoint_is_a_row_beside_the_eager_one(checkpoint, monkeyp
 
 @pytest.mark.slow
 def test_inductor_compiles_the_network(checkpoint) -> None:
-    report = bench([], checkpoint=checkpoint, compiled=True, batches=[1, 2], seconds=0.1, threads=1)
+    report = bench(
+        [], checkpoints=[checkpoint], compiled=True, batches=[1, 2], seconds=0.1, threads=1
+    )
     assert [row.name for row in report.rows] == ["torch eager", "torch.compile"] * 2
 
 
@@ -99,7 +115,7 @@ def test_what_torch_cannot_time_is_said_at_once(checkpoint, wish, fault, monkeyp
 def test_no_compiler_is_said_before_anything_is_timed(checkpoint, monkeypatch) -> None:
     monkeypatch.setattr("benchmarks.throughput.torch_row.COMPILERS", ("no-such-compiler",))
     with pytest.raises(UserError, match=r"needs a C\+\+ compiler"):
-        bench([], checkpoint=checkpoint, compiled=True)
+        bench([], checkpoints=[checkpoint], compiled=True)
 
 
 def test_a_backend_that_fails_is_said_in_one_line(checkpoint, monkeypatch) -> None:
@@ -108,7 +124,7 @@ def test_a_backend_that_fails_is_said_in_one_line(checkpoint, monkeypatch) -> No
 
     monkeypatch.setattr("benchmarks.throughput.torch_row.BACKEND", backend)
     with pytest.raises(UserError, match=r"torch.compile failed at batch 1 .*no kernels"):
-        bench([], checkpoint=checkpoint, compiled=True, batches=[1])
+        bench([], checkpoints=[checkpoint], compiled=True, batches=[1])
 
 
 def test_requests_in_flight_are_rows_of_their_own(engine) -> None:
@@ -161,7 +177,14 @@ def test_a_batch_outside_the_profile_is_refused_with_a_cure(engine) -> None:
         ({"sustained": 0.0}, "--sustained 0 came"),
         ({"seconds": 0.0}, "--seconds 0 came"),
         ({"seconds": float("nan")}, "--seconds nan came"),
+        ({"seconds": float("inf")}, "--seconds inf came"),
         ({"threads": 0}, "threads 0 came"),
+        ({"engines": [], "checkpoints": [Path("any")], "threads": -1}, "threads -1 came"),
+        ({"device": "cuda"}, "--checkpoint-device or --checkpoint-precision came without"),
+        ({"precisions": ("tf32",)}, "--checkpoint-precision came without --checkpoint"),
+        ({"in_flight": [1, 1]}, "--in-flight: 1 came more than once"),
+        ({"batches": [2, 1, 2]}, "--batch: 2 came more than once"),
+        ({"in_flight": [2], "sustained": 1.0}, "--sustained came with no row of one request"),
         ({"compiled": True}, "--compile came without --checkpoint"),
         ({"in_flight": [1, 0]}, "--in-flight 1, 0 came"),
     ],
@@ -172,9 +195,25 @@ def test_what_cannot_be_timed_is_refused(engine, change, said) -> None:
         bench(**arguments)
 
 
-def test_engines_of_one_name_are_told_apart(engine) -> None:
-    with open_rows([engine, engine], batches=[1]) as rows:
-        assert [row.name for row in rows] == [str(engine)] * 2
+def test_engines_of_one_name_are_told_apart(engine, tmp_path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(engine.parent.parent, bundle)
+    both = [engine, bundle / "engines" / engine.name]
+    with open_rows(both, batches=[1]) as rows:
+        assert [row.name for row in rows] == list(map(str, both))
+    with pytest.raises(UserError, match=r"engines and peers' files: .* came more than once"):
+        bench([engine, engine])
+
+
+def test_a_minute_without_a_pause_is_for_rows_of_one_request(engine) -> None:
+    report = bench([engine], batches=[1], in_flight=[1, 2], seconds=0.1, sustained=0.1, threads=1)
+    assert [row.name for row in report.sustained] == ["planted"]
+
+
+def test_stages_that_no_row_could_have_are_refused(engine, tmp_path) -> None:
+    photo = render_photo(tmp_path)
+    with pytest.raises(UserError, match="--stages came with no row that could have them"):
+        bench([engine], in_flight=[2], photo=photo)
 
 
 class Graphed:
@@ -211,7 +250,7 @@ def test_an_engine_without_cuda_graphs_is_a_row_beside_the_usual_one(engine, mon
 
 
 def test_an_engine_that_has_no_graphs_is_not_timed_without_them(engine) -> None:
-    with pytest.raises(UserError, match="computes without"):
+    with pytest.raises(UserError, match="none of these engines replays CUDA graphs"):
         bench([engine], batches=[1], without_graphs=True, threads=1)
 
 
@@ -252,6 +291,18 @@ def test_the_roofline_is_told_in_all_forms(engine, tmp_path, monkeypatch, capsys
     assert 0 < found["rows"][0]["limit"]["attained"] < 1
     assert {ceiling["kind"] for ceiling in found["ceilings"]} >= {"float32", "copy"}
     assert all("what binds" in files[form].read_text() for form in ("html", "markdown"))
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_timed(
+    engine, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr("trans3dhead.cli.bench_run.run", lambda options: pytest.fail("timed"))
+    taken = tmp_path / "file"
+    taken.write_text("")
+    for form in ("json", "html", "markdown", "csv"):
+        for path, said in ((tmp_path, "is a folder"), (taken / "found", "cannot be written")):
+            assert main(["bench", "run", str(engine), f"--{form}", str(path)]) == 2
+            assert said in capsys.readouterr().err
 
 
 def test_the_command_refuses_in_one_line(engine, tmp_path, capsys) -> None:

@@ -32,6 +32,8 @@ def test_speeds_are_told_for_a_process_and_a_core(
     assert f"{found['per_core']:.0f} a core" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [["--workers", "0"], ["--seconds", "0"], ["--split", "val"]])
+@pytest.mark.parametrize(
+    "wrong", [["--workers", "0"], ["--seconds", "0"], ["--seconds", "inf"], ["--split", "val"]]
+)
 def test_what_cannot_be_measured_is_refused(data: Path, wrong: list[str]) -> None:
     assert main(["bench", "loader", str(data), *wrong]) == 2

@@ -216,6 +216,7 @@ def test_what_is_broken_keeps_no_schema(checkpoint: Path, validator_of, damage) 
         ({"checkpoint": None}, "nothing to record"),
         ({"batch": 0}, "--batch 0 came"),
         ({"depth": 0}, "--depth 0 came"),
+        ({"threads": 0}, "--threads 0 came"),
         ({"seconds": 0.0}, "--seconds 0 came"),
     ],
 )

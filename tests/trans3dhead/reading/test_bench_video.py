@@ -120,6 +120,8 @@ def test_a_lost_head_is_an_error_in_a_line(
     assert "the head was lost in" in capsys.readouterr().err
     assert found(seconds=0.03) == (2, {})
     assert "expected two frames at least" in capsys.readouterr().err
+    assert found(seconds=float("inf")) == (2, {})
+    assert "--seconds inf came" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,7 @@ def test_a_lost_head_is_an_error_in_a_line(
     [
         "predict none.png --engine none",
         "bench video none --seconds 0",
+        "bench loader none",
         "bench run none",
         "bench modules none",
         "bench graph none",
