@@ -176,9 +176,11 @@ def test_the_command_times_the_stages_of_engines_and_checkpoint(
     files = {form: tmp_path / f"bench.{form}" for form in ("json", "html", "markdown")}
     options = [word for form, path in files.items() for word in (f"--{form}", str(path))]
     words = ["bench", "run", str(engine), "--checkpoint", str(checkpoint), "--batch", "1"]
-    assert main([*words, "--seconds", "0.1", "--threads", "1", "--stages", *options]) == 0
+    code = main([*words, "--seconds", "0.1", "--threads", "1", "--stages", *options])
     assert "end to end" in capsys.readouterr().out
     found = json.loads(files["json"].read_text())
+    # on a busy machine the real times of a tenth of a second may contradict one another
+    assert code == int(any(row["adds_up"] == "fail" for row in found["staged"]))
     assert [row["name"] for row in found["staged"]] == ["torch eager", "planted"]
     assert found["staged"][0]["stages"]["inference"]["mean"] > 0
     assert all("end to end" in files[form].read_text() for form in ("html", "markdown"))
