@@ -4,10 +4,12 @@ The rows follow one another here, so their ratios mean less than those of the in
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.throughput.measure import NANO, Clock, Progress, Row
 
@@ -46,36 +48,62 @@ def sustain(
 ) -> tuple[Sustained, ...]:
     """Call each row for so many seconds without a pause, one row after the other.
 
-    Rows with several requests in flight are left out: the interleaved rounds show what they add.
+    A row with several requests in flight is called from as many threads at a time.
     """
-    found, alone = [], [row for row in rows if row.in_flight == 1]
-    for done, row in enumerate(alone):
+    found = []
+    for done, row in enumerate(rows):
         found.append(_one(row, seconds, clock))
-        progress("sustained", done + 1, len(alone))
+        progress("sustained", done + 1, len(rows))
     return tuple(found)
 
 
 def _one(row: Row, seconds: float, clock: Clock) -> Sustained:
-    row.call()
-    ends = [clock()]
-    while len(ends) <= WINDOWS or (ends[-1] - ends[0]) * NANO < seconds:
-        row.call()
-        ends.append(clock())
-    speeds = window_speeds(np.asarray(ends) - ends[0], row.batch)
+    ends = _ends((row.call, *row.beside), seconds, clock)
+    speeds = window_speeds(ends, row.batch)
     quarter = WINDOWS // 4
     return Sustained(
         name=row.name,
         batch=row.batch,
-        seconds=(ends[-1] - ends[0]) * NANO,
+        seconds=float(ends[-1]) * NANO,
         windows=tuple(speeds.round(4).tolist()),
         kept=float(speeds[-quarter:].mean() / speeds[:quarter].mean()),
         spread=float(speeds.std() / speeds.mean()),
     )
 
 
-def window_speeds(
-    ends: np.ndarray[tuple[int], np.dtype[np.int64]], batch: int
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _ends(calls: Sequence[Callable[[], object]], seconds: float, clock: Clock) -> NDArray[np.int64]:
+    """Nanoseconds at which calls ended, ascending, 0 where the first began.
+
+    Each call has a thread of its own where there are several. The last that the others make when
+    one has seen the time end did not meet the full load: they are left out.
+    """
+    for call in calls:
+        call()
+    ends, stopped = [clock()], False
+
+    def caller(call: Callable[[], object]) -> None:
+        nonlocal stopped
+        while not stopped:
+            call()
+            ends.append(clock())
+            if len(ends) > WINDOWS * len(calls) and (ends[-1] - ends[0]) * NANO >= seconds:
+                stopped = True
+
+    if len(calls) == 1:  # a runtime may keep other threads for a caller that is another
+        caller(calls[0])
+    else:
+        with ThreadPoolExecutor(len(calls)) as threads:
+            futures = [threads.submit(caller, call) for call in calls]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                stopped = True
+        for future in futures:
+            future.result()
+    return np.sort(np.asarray(ends) - ends[0])[: len(ends) - len(calls) + 1]
+
+
+def window_speeds(ends: NDArray[np.int64], batch: int) -> NDArray[np.float64]:
     """Images a second in each window [WINDOWS].
 
     Args:

@@ -54,8 +54,7 @@ class Options(CommonOptions):
     seconds: float = 5.0
     """Counted seconds for each row."""
     sustained: float | None = None
-    """Also call each row for so many seconds without a pause, such as 60, those with several
-    requests in flight left out: does its speed hold?"""
+    """Also call each row for so many seconds without a pause, such as 60: does its speed hold?"""
     stages: bool = False
     """Also time whole predictions, from an encoded photo on: decode, crop, copy in, inference, copy
     out, post-processing, and the whole by itself. Exit code 1 where they do not add up to it."""

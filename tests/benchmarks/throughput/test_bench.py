@@ -184,7 +184,6 @@ def test_a_batch_outside_the_profile_is_refused_with_a_cure(engine) -> None:
         ({"precisions": ("tf32",)}, "--checkpoint-precision came without --checkpoint"),
         ({"in_flight": [1, 1]}, "--in-flight: 1 came more than once"),
         ({"batches": [2, 1, 2]}, "--batch: 2 came more than once"),
-        ({"in_flight": [2], "sustained": 1.0}, "--sustained came with no row of one request"),
         ({"compiled": True}, "--compile came without --checkpoint"),
         ({"in_flight": [1, 0]}, "--in-flight 1, 0 came"),
     ],
@@ -203,11 +202,6 @@ def test_engines_of_one_name_are_told_apart(engine, tmp_path) -> None:
         assert [row.name for row in rows] == list(map(str, both))
     with pytest.raises(UserError, match=r"engines and peers' files: .* came more than once"):
         bench([engine, engine])
-
-
-def test_a_minute_without_a_pause_is_for_rows_of_one_request(engine) -> None:
-    report = bench([engine], batches=[1], in_flight=[1, 2], seconds=0.1, sustained=0.1, threads=1)
-    assert [row.name for row in report.sustained] == ["planted"]
 
 
 def test_stages_that_no_row_could_have_are_refused(engine, tmp_path) -> None:

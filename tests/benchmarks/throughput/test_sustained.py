@@ -1,5 +1,8 @@
 """Speed over a long visit, in a world whose clock only the row moves."""
 
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,3 +48,37 @@ def test_a_call_counts_for_the_windows_it_lies_in() -> None:
 def test_a_slow_row_is_called_once_a_window_at_least() -> None:
     found = visited(lambda t: 30_000, seconds=1)
     assert found.seconds == pytest.approx(30 * WINDOWS)
+
+
+def test_requests_in_flight_are_called_together() -> None:
+    """Two engines that each take a wait: together twice the images a second of one."""
+
+    def call() -> None:
+        time.sleep(0.01)
+
+    alone = Row(name="row", batch=1, call=call, precision="float32", copies="none", threads=1)
+    both = replace(alone, beside=(call,))
+    one, two = sustain([alone, both], seconds=0.3)
+    assert np.mean(two.windows) == pytest.approx(2 * np.mean(one.windows), rel=0.2)
+
+
+def test_a_call_that_fails_ends_the_visit_of_all() -> None:
+    def fail() -> None:
+        calls.append(1)
+        if len(calls) > 3:
+            raise ValueError("the engine is gone")
+
+    calls: list[int] = []
+    row = Row(
+        name="row",
+        batch=1,
+        call=lambda: time.sleep(0.001),
+        precision="float32",
+        copies="none",
+        threads=1,
+        beside=(fail,),
+    )
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="the engine is gone"):
+        sustain([row], seconds=20)
+    assert time.monotonic() - began < 10
