@@ -60,6 +60,7 @@ def serve(
         UserError: the engine cannot be opened, or a number makes no sense.
     """
     _check(rates, window, limit, seconds)
+    machine = look()
     with open_engine(folder, threads) as engine:
         profiles = engine.manifest.profiles
         largest = max(profile.max for profile in profiles)
@@ -99,7 +100,7 @@ def serve(
         limit_ms=1000 * limit,
         capacity=capacity,
         points=tuple(sorted(points, key=lambda point: point.rate)),
-        machine=look(),
+        machine=machine,
         watched=watcher.watched(),
     )
 
