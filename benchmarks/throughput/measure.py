@@ -178,21 +178,17 @@ def measure(
 
 
 def _visit(timing: Timing, number: int, clock: Clock) -> None:
-    """Make a round's calls and keep every duration."""
-    taken, spent = visit(timing.row, timing.visit_calls, clock)
+    """Make a round's calls, after one that is not counted, and keep every duration."""
+    row, calls = timing.row, timing.visit_calls
+    if row.beside:
+        taken, spent = visit_together((row.call, *row.beside), clock, calls)
+    else:
+        row.call()
+        taken = visit_alone(row.call, clock, calls)
+        spent = sum(taken)
     timing.durations.extend(taken)
     timing.rounds.extend([number] * len(taken))
     timing.spent.append(spent)
-
-
-def visit(row: Row, calls: int, clock: Clock) -> tuple[list[int], float]:
-    """Nanoseconds of so many calls of each request in flight, after one that is not counted, and of
-    all of them together."""
-    if row.beside:
-        return visit_together((row.call, *row.beside), clock, calls)
-    row.call()
-    taken = visit_alone(row.call, clock, calls)
-    return taken, sum(taken)
 
 
 def visit_alone(call: Callable[[], object], clock: Clock, calls: int) -> list[int]:
