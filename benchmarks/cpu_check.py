@@ -56,8 +56,8 @@ class Options:
     count: int = 512
     """Reference images that parity is judged by."""
     heads: int = 4096
-    """Drawn heads in their place for int8, and for what is published: a percentile that comes near
-    to its margin is open on fewer."""
+    """Drawn heads in their place for what is published of rounding, at batch 1: a percentile that
+    comes near to its margin is open on fewer."""
     only: tuple[str, ...] = ()
     """Run these steps alone; what they need must be in --out already."""
     publish: bool = False
@@ -110,7 +110,7 @@ def _preparations(options: Options) -> list[Step]:
         found.append(_step(export, *words, minutes=15))
         for name, (runtime, recipe) in chosen.items():
             build, verify = f"build {batch} {name}", f"verify {batch} {name}"
-            longer = name == INT8 or (batch, name) == (1, BF16)
+            longer = batch == 1 and name in published_engines()
             words = ("--runtime", runtime, "--recipe", recipe, "--name", name)
             found.append(_step(build, "build", bundle, *words, needs=(export,)))
             found.append(

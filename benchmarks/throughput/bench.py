@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.throughput.ceilings import find_ceilings
+from benchmarks.throughput.checks import check_durations
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress, measure
 from benchmarks.throughput.null_engine import null_row
@@ -13,7 +14,6 @@ from benchmarks.throughput.rows import open_rows
 from benchmarks.throughput.stages import measure_stages
 from benchmarks.throughput.sustained import sustain
 from benchmarks.throughput.watch import watch
-from engines.errors import UserError
 
 SECONDS = 5.0
 
@@ -50,10 +50,7 @@ def bench(
     Raises:
         UserError: nothing to time, or something that cannot be.
     """
-    if not 0 < seconds < float("inf"):
-        raise UserError(f"--seconds {seconds:g} came; expected more than 0; 5 is the default")
-    if sustained is not None and not 0 < sustained < float("inf"):
-        raise UserError(f"--sustained {sustained:g} came; expected more than 0 seconds, such as 60")
+    check_durations(seconds=seconds, sustained=sustained)
     before = look()
     with open_rows(
         engines,

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common as passes
 
 from benchmarks.parity.statistics import Interval
+from benchmarks.throughput.checks import check_at_least_one, check_durations
 from benchmarks.throughput.latency import Latency
 from benchmarks.throughput.machine import MachineState, look
 from benchmarks.throughput.measure import Progress, Row, measure
 from benchmarks.throughput.null_engine import null_row
 from benchmarks.throughput.results import speedup_over
 from benchmarks.throughput.watch import Watched, watch
-from engines.errors import UserError
 from engines.onnxruntime_session import create_session, run_session
 from export.deployed import Deployed
 from export.graph import node_counts, trace, trace_plain
@@ -105,10 +105,8 @@ def bench_graph(
     Raises:
         UserError: no checkpoint, or a number makes no sense.
     """
-    if batch < 1 or not 0 < seconds < float("inf"):
-        raise UserError(f"batch {batch} and {seconds:g} seconds came; expected both above 0")
-    if threads is not None and threads < 1:
-        raise UserError(f"threads {threads} came; expected at least 1; mend --threads")
+    check_at_least_one(batch=batch, threads=threads)
+    check_durations(seconds=seconds)
     trained = load_checkpoint(checkpoint)
     config = trained.preset.network
     progress("tracing", 0, 2)

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.throughput.checks import check_at_least_one, check_durations
 from benchmarks.throughput.machine import MachineState, look
-from engines.errors import UserError
 from trans3dhead.data.dad3dheads import HeadDataset
 from trans3dhead.head.model import HeadModel
 from trans3dhead.training.config import Augmentation
@@ -79,9 +79,9 @@ def bench_loader(
     Raises:
         UserError: the data is missing or broken, or a number makes no sense.
     """
+    check_at_least_one(workers=workers)
+    check_durations(seconds=seconds)
     cores = len(os.sched_getaffinity(0)) if workers is None else workers
-    if cores < 1 or not 0 < seconds < float("inf"):
-        raise UserError(f"{cores} workers and {seconds:g} s came; expected both above 0")
     before, dataset = look(), HeadDataset(data, split)
     began = time.perf_counter()
     heads = read_labels(dataset, head, image_memory=0)

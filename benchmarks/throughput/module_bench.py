@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.throughput.checks import check_at_least_one, check_durations
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress
 from benchmarks.throughput.modules import Graph, ModulesReport, Profiled, attribute
@@ -100,11 +101,8 @@ def _check(
             "nothing to record came; expected engine folders or a checkpoint; build an engine "
             "with `trans3dhead build`"
         )
-    for name, value in (("--batch", batch), ("--depth", depth), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise UserError(f"{name} {value} came; expected at least 1")
-    if not 0 < seconds < float("inf"):
-        raise UserError(f"--seconds {seconds:g} came; expected more than 0; {SECONDS:g} by default")
+    check_at_least_one(batch=batch, depth=depth, threads=threads)
+    check_durations(seconds=seconds)
 
 
 def _profile(

@@ -7,13 +7,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.throughput.checks import check_at_least_one
 from benchmarks.throughput.measure import Row, Work
 from benchmarks.throughput.pipeline import Photo, Pipeline
 from engines.bundle import Bundle
@@ -53,6 +54,18 @@ class Finish:
     """That the answers are about."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """An engine or a peer's file, with all that its rows need."""
+
+    name: str
+    copies: Sequence[Engine]
+    """One for each request that will be under way at a time."""
+    batches: Sequence[int]
+    finish: Finish | None
+    """None where no pipeline was asked for, or there is none."""
+
+
 @contextmanager
 def open_rows(
     engines: Sequence[Path],
@@ -89,9 +102,9 @@ def open_rows(
     Raises:
         UserError: something cannot be opened, or a batch is outside an engine's profiles.
     """
-    paths = [*engines, *(path for path, _ in foreign)]
     _check(
-        paths,
+        engines,
+        [path for path, _ in foreign],
         checkpoints,
         compiled=compiled,
         device=device,
@@ -99,74 +112,93 @@ def open_rows(
         batches=batches,
         in_flight=in_flight,
         threads=threads,
+        staged=photo is not None,
     )
-    if photo is not None and not checkpoints and (not engines or 1 not in in_flight):
-        raise UserError(
-            "--stages came with no row that could have them; expected a checkpoint, or an engine "
-            "with one request in flight; add one, or leave it out"
-        )
-    openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
-    openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
-    finishes: list[Finish | None] = [None] * len(paths)
-    if photo is not None:
-        finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
     with ExitStack() as stack:
-
-        def copies_of(opener: Opener) -> list[Engine]:
-            return [stack.enter_context(opener()) for _ in range(max(in_flight))]
-
-        opened = [copies_of(opener) for opener in openers]
+        opened = _open_all(
+            stack,
+            engines,
+            foreign,
+            head=head,
+            batches=batches,
+            copies=max(in_flight),
+            threads=threads,
+            photo=photo,
+            without_graphs=without_graphs,
+        )
         images = Images(engines)
-        chosen = [batches or _own_batches(copies[0]) for copies in opened]
-        names = names_of(paths, chosen)
-        if without_graphs:
-            for position in _graphed(engines, opened):
-                opened.append(copies_of(partial(_open_plain, engines[position], threads)))
-                chosen.append(chosen[position])
-                names.append(f"{names[position]}{PLAIN}")
-                finishes.append(None)
         sources = [
-            _engine_source(
-                name,
-                copies[:count],
-                images,
-                batches=sizes,
-                threads=threads,
-                finish=finish,
-            )
-            for name, copies, sizes, finish in zip(names, opened, chosen, finishes, strict=True)
+            _engine_source(one, count, images, threads=threads)
+            for one in opened
             for count in in_flight
         ]
         sizes = sorted({batch for source in sources for batch in source.batches})
         sizes = sizes or sorted(set(batches or BATCHES))
-        if checkpoints:
-            mesh = any(copies[0].contract.output("vertices") for copies in opened)
-            told = names_of(checkpoints, [sizes] * len(checkpoints))
-            sources[:0] = [
-                _torch_source(
-                    checkpoint,
-                    f", {name}" if len(checkpoints) > 1 else "",
-                    head,
-                    images,
-                    mesh=mesh,
-                    batches=sizes,
-                    threads=threads,
-                    device=device,
-                    precision=precision,
-                    compiled=kind,
-                    photo=photo,
-                )
-                for checkpoint, name in zip(checkpoints, told, strict=True)
-                for precision in precisions
-                for kind in ((False, True) if compiled else (False,))
-            ]
+        mesh = any(one.copies[0].contract.output("vertices") for one in opened)
+        told = names_of(checkpoints, [sizes] * len(checkpoints))
+        sources[:0] = [
+            _torch_source(
+                checkpoint,
+                f", {name}" if len(checkpoints) > 1 else "",
+                head,
+                images,
+                mesh=mesh,
+                batches=sizes,
+                threads=threads,
+                device=device,
+                precision=precision,
+                compiled=kind,
+                photo=photo,
+            )
+            for checkpoint, name in zip(checkpoints, told, strict=True)
+            for precision in precisions
+            for kind in ((False, True) if compiled else (False,))
+        ]
         yield [
             source.row(batch) for batch in sizes for source in sources if batch in source.batches
         ]
 
 
+def _open_all(
+    stack: ExitStack,
+    engines: Sequence[Path],
+    foreign: Sequence[tuple[Path, Path]],
+    *,
+    head: Path | None,
+    batches: Sequence[int] | None,
+    copies: int,
+    threads: int | None,
+    photo: Photo | None,
+    without_graphs: bool,
+) -> list[Opened]:
+    """Engines, peers' files, and at last the engines without their CUDA graphs where asked for;
+    `stack` closes them."""
+    openers: list[Opener] = [partial(open_engine, folder, threads) for folder in engines]
+    openers += [partial(_open_foreign, path, adapter, threads) for path, adapter in foreign]
+    finishes: list[Finish | None] = [None] * len(openers)
+    if photo is not None:
+        finishes[: len(engines)] = [Finish(photo, _head_of(folder, head)) for folder in engines]
+
+    def copies_of(opener: Opener) -> list[Engine]:
+        return [stack.enter_context(opener()) for _ in range(copies)]
+
+    found = [copies_of(opener) for opener in openers]
+    chosen = [batches or _own_batches(engine) for engine, *_ in found]
+    names = names_of([*engines, *(path for path, _ in foreign)], chosen)
+    opened = [
+        Opened(name=name, copies=same, batches=sizes, finish=finish)
+        for name, same, sizes, finish in zip(names, found, chosen, finishes, strict=True)
+    ]
+    if without_graphs:
+        for folder, one in _graphed(engines, opened):
+            plain = copies_of(partial(_open_plain, folder, threads))
+            opened.append(replace(one, name=f"{one.name}{PLAIN}", copies=plain, finish=None))
+    return opened
+
+
 def _check(
-    paths: Sequence[Path],
+    engines: Sequence[Path],
+    foreign: Sequence[Path],
     checkpoints: Sequence[Path],
     *,
     compiled: bool,
@@ -175,8 +207,10 @@ def _check(
     batches: Sequence[int] | None,
     in_flight: Sequence[int],
     threads: int | None,
+    staged: bool,
 ) -> None:
     """A UserError for what makes no sense, before anything is opened."""
+    paths = [*engines, *foreign]
     given: dict[str, Sequence[object]] = {
         "engines and peers' files": [path.absolute() for path in paths],
         "--checkpoint": [path.absolute() for path in checkpoints],
@@ -190,8 +224,7 @@ def _check(
                 f"{option}: {', '.join(twice)} came more than once; expected each once, for rows "
                 "are told apart by it; leave it out"
             )
-    if threads is not None and threads < 1:
-        raise UserError(f"threads {threads} came; expected at least 1; mend --threads")
+    check_at_least_one(threads=threads)
     if not paths and not checkpoints:
         raise UserError(
             "nothing to time came; expected engine folders, a peer's file or a checkpoint; "
@@ -209,18 +242,23 @@ def _check(
     if not in_flight or min(in_flight) < 1:
         came = ", ".join(map(str, in_flight)) or "nothing"
         raise UserError(f"--in-flight {came} came; expected numbers of requests, at least 1")
+    if staged and not checkpoints and (not engines or 1 not in in_flight):
+        raise UserError(
+            "--stages came with no row that could have them; expected a checkpoint, or an engine "
+            "with one request in flight; add one, or leave it out"
+        )
 
 
 def _head_of(folder: Path, head: Path | None) -> HeadSurface:
     return head_of(Bundle.open(bundle_of(folder.absolute())), head)
 
 
-def _graphed(engines: Sequence[Path], opened: Sequence[Sequence[Engine]]) -> list[int]:
-    """Positions of the engines that replay CUDA graphs; a UserError where there is none."""
+def _graphed(engines: Sequence[Path], opened: Sequence[Opened]) -> list[tuple[Path, Opened]]:
+    """The engines that replay CUDA graphs, the first of `opened`; a UserError where none does."""
     found = [
-        position
-        for position, (_, copies) in enumerate(zip(engines, opened, strict=False))
-        if copies[0].graphs is not None
+        (folder, one)
+        for folder, one in zip(engines, opened, strict=False)
+        if one.copies[0].graphs is not None
     ]
     if not found:
         raise UserError(
@@ -253,17 +291,12 @@ def _own_batches(engine: Engine) -> list[int]:
 
 
 def _engine_source(
-    name: str,
-    copies: Sequence[Engine],
-    images: "Images",
-    *,
-    batches: Sequence[int],
-    threads: int | None,
-    finish: Finish | None,
+    opened: Opened, in_flight: int, images: "Images", *, threads: int | None
 ) -> Source:
-    """An engine, with as many requests in flight as there are copies of it."""
+    """An engine, with so many requests in flight."""
+    copies, finish = opened.copies[:in_flight], opened.finish
     manifest, size = copies[0].manifest, copies[0].contract.image.size
-    for batch in batches:  # what the engine refuses, it refuses before anything is timed
+    for batch in opened.batches:  # what the engine refuses, it refuses before anything is timed
         for engine in copies:
             engine.infer({"image": images(batch, size)})
 
@@ -284,7 +317,7 @@ def _engine_source(
                 gpu_milliseconds=lambda: engine.gpu_milliseconds,
             )
         return Row(
-            name=name if not others else f"{name}, {len(copies)} in flight",
+            name=opened.name if not others else f"{opened.name}, {in_flight} in flight",
             batch=batch,
             call=first,
             beside=tuple(others),
@@ -296,7 +329,7 @@ def _engine_source(
             pipeline=pipeline,
         )
 
-    return Source(batches, row)
+    return Source(opened.batches, row)
 
 
 def _work(engine: Engine) -> Work | None:

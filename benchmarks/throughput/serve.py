@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.throughput.checks import check_durations
 from benchmarks.throughput.machine import look
 from benchmarks.throughput.measure import Progress
 from benchmarks.throughput.rows import Images
@@ -127,9 +128,9 @@ def measure_capacity(
 def _check(rates: Sequence[float] | None, window: float, limit: float, seconds: float) -> None:
     if not 0 <= window < float("inf"):
         raise UserError(f"a window of {window:g} s came; expected 0 or more; 0.005 is the default")
-    for name, value in (("limit", limit), ("duration", seconds)):
-        if not 0 < value < float("inf"):
-            raise UserError(f"a {name} of {value:g} s came; expected more than 0")
+    check_durations(seconds=seconds)
+    if not 0 < limit < float("inf"):
+        raise UserError(f"a limit of {limit:g} s came; expected more than 0")
     if rates is not None and not all(0 < rate < float("inf") for rate in rates):
         came = ", ".join(f"{rate:g}" for rate in rates)
         raise UserError(f"rates {came} came; expected each above 0, in images a second")

@@ -46,6 +46,12 @@ def test_every_planned_command_is_one_of_ours(tmp_path: Path) -> None:
         assert set(step.needs) <= set(names[:position])
 
 
+def test_what_is_published_of_rounding_is_judged_by_more_heads(tmp_path: Path) -> None:
+    more = [step.name for step in steps(options(tmp_path)) if "--checkpoint" in step.command]
+    judged = [name for name in more if name.startswith("verify")]
+    assert judged == [f"verify 1 {name}" for name in published_engines()]
+
+
 @pytest.mark.parametrize(
     ("instructions", "bfloat16"), [(["avx2"], False), (["avx2", "avx512_bf16"], True)]
 )

@@ -48,14 +48,14 @@ def run(options: Options) -> Outcome:
     one_blas_thread()
 
     from benchmarks.report.video_table import video_table
+    from benchmarks.throughput.checks import check_durations
     from benchmarks.throughput.machine import look
     from benchmarks.throughput.watch import watch
     from engines.errors import UserError
     from trans3dhead.cli.terminal import say, wide_console
     from trans3dhead.synth.clip import Clip
 
-    if not 0 < options.seconds < float("inf"):
-        raise UserError(f"--seconds {options.seconds:g} came; expected more than 0; 10 by default")
+    check_durations(seconds=options.seconds)
     clips = {name: Clip(moving=name == "moving", seconds=options.seconds) for name in NAMES}
     shown = clips["still"]
     if shown.frames < 2:

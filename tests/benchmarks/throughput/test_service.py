@@ -219,7 +219,7 @@ def test_a_target_that_is_none_is_refused_before_anything_is_measured(target, ca
         ({"rates": [0.0]}, "rates 0 came"),
         ({"window": -1.0}, "window of -1"),
         ({"limit": 0.0}, "limit of 0"),
-        ({"seconds": float("nan")}, "duration of nan"),
+        ({"seconds": float("nan")}, "--seconds nan"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(change, said, tmp_path) -> None:
