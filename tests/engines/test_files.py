@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import UserError
-from engines.files import sha256_of, whole_folder, write_whole
+from engines.files import check_writable, sha256_of, whole_folder, write_whole
 
 KILLED = """
 import os, sys
@@ -45,6 +45,20 @@ def test_a_failing_write_keeps_the_old_file(
         write_whole(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_what_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_writable(tmp_path / "new" / "a.json")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"is a folder; expected the name of a file"):
+        check_writable(tmp_path)
+    with pytest.raises(UserError, match=r"file is no folder or may not be written to"):
+        check_writable(tmp_path / "file" / "a.json")
+    monkeypatch.setattr("os.access", lambda folder, mode: False)  # root may write anywhere
+    with pytest.raises(UserError, match=r"may not be written to; .* name another place"):
+        check_writable(tmp_path / "new" / "a.json")
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
