@@ -55,7 +55,7 @@ class Options:
     """Counted seconds for each row."""
     count: int = 512
     """Reference images that parity is judged by."""
-    heads: int = 4096
+    heads: int = 2048
     """Drawn heads in their place for what is published of rounding, at batch 1: a percentile that
     comes near to its margin is open on fewer."""
     only: tuple[str, ...] = ()
