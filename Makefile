@@ -52,7 +52,7 @@ test-slow: $(VENV)/.ready-test
 	$(BIN)/pytest -m "not gpu"
 
 # A full-size trained checkpoint, kept outside git under its configuration's hash; in bfloat16 where
-# the processor multiplies it: about twice the steps in the hour.
+# the processor multiplies it, which makes more steps in the hour.
 PRECISION ?= $(if $(shell grep -s -m1 -o -w 'amx_bf16\|avx512_bf16' /proc/cpuinfo),bfloat16,float32)
 checkpoint: $(VENV)/.ready
 	$(BIN)/trans3dhead train --preset paper-hour --set precision=$(PRECISION) --synthetic 3000 --minutes $(MINUTES) --out checkpoints

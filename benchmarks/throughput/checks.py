@@ -22,4 +22,4 @@ def check_durations(**given: float | None) -> None:
     """
     for name, value in given.items():
         if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"--{name} {value:g} came; expected seconds, more than 0")
+            raise UserError(f"--{name} {value:g} came; expected seconds, more than 0 and finite")

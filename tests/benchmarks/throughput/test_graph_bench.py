@@ -97,5 +97,6 @@ def test_every_runtime_gives_three_rows_and_two_ratios(
     "wrong", [{"batch": 0}, {"seconds": 0.0}, {"seconds": float("inf")}, {"threads": 0}]
 )
 def test_numbers_that_make_no_sense_are_refused(checkpoint: Path, wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=r"--\w+ \w+ came; expected (seconds|at least 1)"):
+    expected = "(seconds, more than 0 and finite|at least 1)"
+    with pytest.raises(UserError, match=rf"--\w+ \w+ came; expected {expected}"):
         bench_graph(checkpoint, **wrong)  # type: ignore[arg-type]
