@@ -60,6 +60,20 @@ def test_a_run_has_ratios_to_eager_pytorch(engine, checkpoint) -> None:
     assert "host" in eager.copies
 
 
+def test_eager_pytorch_convolves_with_the_channels_last(checkpoint) -> None:
+    from torch import nn
+
+    from benchmarks.throughput.torch_row import TorchNetwork
+
+    network = TorchNetwork(checkpoint, head_folder=None, mesh=False, threads=1)
+    stem = next(m for m in network.module.modules() if isinstance(m, nn.Conv2d))
+    seen = []
+    stem.register_forward_pre_hook(lambda module, inputs: seen.extend([*inputs, module.weight]))
+    network(Images(())(1, network.size))
+    assert len(seen) == 2
+    assert all(tensor.stride(1) == 1 for tensor in seen)
+
+
 def test_a_compiled_checkpoint_is_a_row_beside_the_eager_one(checkpoint, monkeypatch) -> None:
     """By a backend that compiles nothing: what inductor makes, the slow test sees."""
     monkeypatch.setattr("benchmarks.throughput.torch_row.BACKEND", "eager")
