@@ -30,6 +30,8 @@ DETECTED_SIZE = 1.2
 over it, takes the geometric mean of both, side by side."""
 CONFIRMED = 0.5
 """Intersection over union with a detected head below which a track starts anew from it."""
+MERGED = 0.5
+"""Intersection over union of two meshes' boxes from which they are one head's."""
 INSIDE = 0.5
 """Share of a box that must lie in the frame."""
 SHAPES = (0.4, 2.5)
@@ -137,7 +139,7 @@ class HeadTracker:
             self._search(image, [track for track, head in found if self._lost(track, head, image)])
             found = self._read(read)
         answers = []
-        for track, head in found:
+        for track, head in self._merge(found):
             doubt = in_doubt(head, self._limit)
             track.doubts = track.doubts + 1 if doubt else 0
             box = mesh_box(head)
@@ -152,6 +154,17 @@ class HeadTracker:
     def _read(self, read: Read) -> list[tuple[_Track, Prediction]]:
         heads = read([track.bbox for track in self._tracks]) if self._tracks else []
         return list(zip(self._tracks, heads, strict=True))
+
+    def _merge(self, found: list[tuple[_Track, Prediction]]) -> list[tuple[_Track, Prediction]]:
+        """End the younger of two tracks that have come to read one head."""
+        kept: list[tuple[_Track, Prediction]] = []
+        for track, head in found:
+            box = mesh_box(head)
+            if any(overlap(box, mesh_box(other)) >= MERGED for _, other in kept):
+                self._tracks.remove(track)
+            else:
+                kept.append((track, head))
+        return kept
 
     def _lost(self, track: _Track, head: Prediction, image: Image) -> bool:
         """Whether the detector should be asked about a head in this frame: the first in doubt, and

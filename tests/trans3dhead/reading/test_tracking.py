@@ -119,6 +119,14 @@ def test_new_heads_are_looked_for_now_and_then(predictor: Predictor) -> None:
     assert scene.searched == [0, 4, 8]
 
 
+def test_two_tracks_that_come_to_read_one_head_become_the_older(predictor: Predictor) -> None:
+    still = moved(BOX, 60)
+    scene = Scene(predictor, first=(BOX, still))
+    shown = [scene.show(moved(BOX, step), still) for step in range(0, 60, 3)]
+    assert [followed.track for followed in shown[0]] == [0, 1]
+    assert [followed.track for followed in shown[-1]] == [0]
+
+
 def test_given_boxes_take_the_detectors_place(predictor: Predictor) -> None:
     scene = Scene(predictor, first=[BOX])
     assert scene.show(BOX)[0].head.bbox == BOX
