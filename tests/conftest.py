@@ -3,13 +3,19 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import Browser, chromium
 from support import NO_TORCH, Demo, WithoutTorch
 
+from benchmarks.throughput.results import REPORT_SCHEMA
 from trans3dhead.cli.main import main
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +51,20 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium on this machine: apt-get install chromium brings it")
     with Browser(program) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def validator_of() -> "Callable[[Path], Draft202012Validator]":
+    """What holds reports to one of the schemas that ship; they refer to that of `bench run`."""
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
+
+    shared = Resource.from_contents(json.loads(REPORT_SCHEMA.read_text()))
+    registry: Any = Registry().with_resource(REPORT_SCHEMA.name, shared)
+
+    def of(path: Path) -> Draft202012Validator:
+        schema = json.loads(path.read_text())
+        Draft202012Validator.check_schema(schema)
+        return Draft202012Validator(schema, registry=registry)
+
+    return of

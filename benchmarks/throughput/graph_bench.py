@@ -34,6 +34,8 @@ from trans3dhead.network.config import NetworkConfig
 from trans3dhead.network.cost import cost_of
 from trans3dhead.training.checkpoint import load_checkpoint
 
+SCHEMA = 1
+GRAPH_SCHEMA = Path(__file__).with_name("graph.schema.json")
 WHOLE, BACKBONE, PLAIN = "whole", "backbone alone", "plain export"
 SECONDS = 5.0
 Array = NDArray[Any]
@@ -67,6 +69,7 @@ class GraphRatio:
 class GraphReport:
     """One interleaved run."""
 
+    schema: int = SCHEMA
     batch: int
     backbone_share: float
     """Of the arithmetic."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from trans3dhead.reading.steadiness import Points
     from trans3dhead.synth.clip import Clip
 
+SCHEMA = 1
+"""Of `benchmarks/throughput/video.schema.json`."""
 JITTER_LIMIT = 0.3
 """Pixels of the 720p video: below it a still head looks still with the filter (issue 8)."""
 OVERLAP_GOAL = 0.85
@@ -72,6 +74,7 @@ def run(options: Options) -> Outcome:
     (still,) = (row for row in runs if row["clip"] == "still" and row["filter"] != "none")
     steady = all(still[kind]["jitter"] < JITTER_LIMIT for kind in KEYS if kind in still)
     data = {
+        "schema": SCHEMA,
         "engine": options.engine.absolute().name,
         "clip": {"frames": shown.frames, "width": shown.width, "height": shown.height},
         "runs": runs,

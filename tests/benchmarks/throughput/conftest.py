@@ -1,31 +1,8 @@
 """What several tests of throughput need."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
-from referencing import Registry, Resource
-
-from benchmarks.throughput.results import REPORT_SCHEMA
-
-Validator = jsonschema.Draft202012Validator
-
-
-@pytest.fixture(scope="session")
-def validator_of() -> Callable[[Path], Validator]:
-    """What holds reports to one of the schemas that ship; they refer to that of `bench run`."""
-    shared = Resource.from_contents(json.loads(REPORT_SCHEMA.read_text()))
-    registry: Any = Registry().with_resource(REPORT_SCHEMA.name, shared)
-
-    def of(path: Path) -> Validator:
-        schema = json.loads(path.read_text())
-        Validator.check_schema(schema)
-        return Validator(schema, registry=registry)
-
-    return of
 
 
 @pytest.fixture(scope="session")

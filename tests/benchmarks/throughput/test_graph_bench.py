@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,6 +18,7 @@ torch = pytest.importorskip("torch")
 
 from benchmarks.throughput.graph_bench import (  # noqa: E402
     BACKBONE,
+    GRAPH_SCHEMA,
     PLAIN,
     WHOLE,
     backbone_alone,
@@ -67,12 +69,14 @@ def test_the_backbone_alone_is_the_trained_one_and_nothing_else(network) -> None
 
 
 def test_every_runtime_gives_three_rows_and_two_ratios(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], validator_of: Any
 ) -> None:
     out = tmp_path / "graph.json"
     words = ["--seconds", "0.2", "--threads", "1", "--json", str(out)]
     assert main(["bench", "graph", str(checkpoint), *words]) == 0
     report = json.loads(out.read_text())
+    validator_of(GRAPH_SCHEMA).validate(report)
+    assert not validator_of(GRAPH_SCHEMA).is_valid({**report, "rows": report["rows"][:2]})
     speed = {
         (row["runtime"], row["precision"], row["graph"]): row["images_per_second"]
         for row in report["rows"]

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.report.video_table import video_table
+from benchmarks.throughput.results import REPORT_SCHEMA
 from engines.runtime import Engine
 from trans3dhead.cli.main import main
 from trans3dhead.data.crop import BBox
@@ -72,10 +73,13 @@ def found(
 
 
 def test_a_steady_engine_passes_and_every_run_is_told(
-    found: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    found: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], validator_of: Any
 ) -> None:
     code, data = found()
     assert code == 0
+    validator = validator_of(REPORT_SCHEMA.with_name("video.schema.json"))
+    validator.validate(data)
+    assert not validator.is_valid({**data, "runs": data["runs"][:3]})
     assert data["steady"] is True
     runs = data["runs"]
     assert [(run["clip"], run["filter"]) for run in runs] == [
