@@ -52,10 +52,11 @@ test-slow: $(VENV)/.ready-test
 	$(BIN)/pytest -m "not gpu"
 
 # A full-size trained checkpoint, kept outside git under its configuration's hash; in bfloat16 where
-# the processor multiplies it, which makes more steps in the hour.
+# the processor multiplies it, which makes more steps in the hour. START=CHECKPOINT goes on from one,
+# with whole crops alone.
 PRECISION ?= $(if $(shell grep -s -m1 -o -w 'amx_bf16\|avx512_bf16' /proc/cpuinfo),bfloat16,float32)
 checkpoint: $(VENV)/.ready
-	$(BIN)/trans3dhead train --preset paper-hour --set precision=$(PRECISION) --synthetic 3000 --minutes $(MINUTES) --out checkpoints
+	$(BIN)/trans3dhead train --preset paper-hour --synthetic 3000 --minutes $(MINUTES) --out checkpoints $(if $(START),--start $(START)) --set precision=$(PRECISION) $(if $(START),quarter_until=0 half_until=0)
 
 # The documentation as a site, in build/site; a broken link stops it.
 docs: $(VENV)/.ready-test

@@ -54,8 +54,8 @@ def tiny() -> Preset:
 def paper_hour() -> Preset:
     """The paper's network, trained as far as an hour on a CPU reaches (`make checkpoint`).
 
-    Its backbone starts from nothing, so it learns faster than the decoders; two fifths of the hour
-    go to crops of a quarter and of half their size; dropout, which has no fused kernel on a CPU,
+    Its backbone starts from nothing, so it learns faster than the decoders; half of the hour
+    goes to crops of a quarter and of half their size; dropout, which has no fused kernel on a CPU,
     is left out.
     """
     base = paper()
@@ -74,8 +74,8 @@ def paper_hour() -> Preset:
             warmup_steps=50,
             schedule="cosine",
             shortcuts_first=True,
-            quarter_until=0.25,
-            half_until=0.4,
+            quarter_until=0.3,
+            half_until=0.55,
         ),
     )
 

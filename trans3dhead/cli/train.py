@@ -12,6 +12,7 @@ from trans3dhead.cli.common import CommonOptions, Outcome
 if TYPE_CHECKING:
     from trans3dhead.presets import Preset
     from trans3dhead.training.checkpoint import CheckpointRecord
+    from trans3dhead.training.config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,9 @@ class Options(CommonOptions):
     """Train this long instead; learning rates follow the clock."""
     seed: int = 0
     """Weights, order and crops follow from it."""
+    start: Path | None = None
+    """Checkpoint of the same network to go on from, on other data or for longer; its rates begin
+    anew. Fresh weights by default."""
     backbone: Path | None = None
     """torchvision's file of a ResNet trained on ImageNet, such as resnet50-11ad3fa6.pth, to start
     the backbone from; fresh weights by default."""
@@ -173,20 +177,22 @@ def _resolve(options: Options) -> "Preset":
     training = replace(changed(chosen.training, options.set), seed=options.seed)
     if options.samples is not None or options.minutes is not None:
         training = replace(training, samples=options.samples, minutes=options.minutes)
-    if options.backbone is not None:
-        from engines.files import sha256_of
-
-        if not options.backbone.is_file():
-            raise UserError(
-                f"--backbone {options.backbone} is no file; expected torchvision's, such as "
-                "resnet50-11ad3fa6.pth; check the path"
-            )
-        training = replace(
-            training,
-            backbone_file=str(options.backbone),
-            backbone_sha256=sha256_of(options.backbone),
-        )
+    for name, file, kind in (
+        ("start", options.start, "a checkpoint that `trans3dhead train` wrote"),
+        ("backbone", options.backbone, "torchvision's, such as resnet50-11ad3fa6.pth"),
+    ):
+        if file is not None:
+            training = _starting(training, name, file, kind)
     return replace(chosen, training=training)
+
+
+def _starting(training: "TrainingConfig", name: str, file: Path, kind: str) -> "TrainingConfig":
+    """The training with a file to start from, and its digest."""
+    from engines.files import sha256_of
+
+    if not file.is_file():
+        raise UserError(f"--{name} {file} is no file; expected {kind}; check the path")
+    return replace(training, **{f"{name}_file": str(file), f"{name}_sha256": sha256_of(file)})
 
 
 def _show(path: Path, record: "CheckpointRecord") -> None:

@@ -58,6 +58,10 @@ class TrainingConfig:
     """Of the step schedule: what the rates are multiplied by."""
     warmup_steps: int = 500
     """Steps over which the rates rise from near zero."""
+    start_file: str | None = None
+    """Checkpoint whose weights the whole network starts from; fresh weights where None."""
+    start_sha256: str | None = None
+    """Of that file."""
     backbone_file: str | None = None
     """torchvision's ResNet file whose weights the backbone starts from; fresh weights where None.
     """
@@ -100,6 +104,10 @@ class TrainingConfig:
         timed = self.minutes is not None
         self._need("minutes", not timed or self.minutes > 0, "None or above 0")  # type: ignore[operator]
         self._need("minutes", not timed or self.samples is None, "None where samples are given")
+        started = self.start_file is not None
+        self._need(
+            "backbone_file", not started or self.backbone_file is None, "None beside a start"
+        )
         self._need("batch", self.batch > 1, "an integer above 1 (BatchNorm needs two)")
         for name in ("learning_rate", "backbone_factor", "decay_factor", "clip_norm"):
             self._need(name, getattr(self, name) > 0, "a number above 0")

@@ -13,12 +13,13 @@ from engines.files import sha256_of
 from trans3dhead.head.layout import layout_of
 from trans3dhead.head.model import HeadModel
 from trans3dhead.head.torch_model import TorchHead
-from trans3dhead.network.backbone import ResNet, load_imagenet_weights
+from trans3dhead.network.backbone import load_imagenet_weights
+from trans3dhead.network.fitting import misfits
 from trans3dhead.network.model import Trans3DHead, build_network
 from trans3dhead.presets import Preset
 from trans3dhead.training.average import MovingAverage
 from trans3dhead.training.average_face import average_face
-from trans3dhead.training.checkpoint import HeadRecord
+from trans3dhead.training.checkpoint import HeadRecord, load_checkpoint
 from trans3dhead.training.config import TrainingConfig
 from trans3dhead.training.label_cache import SHAPE_SUBSET
 from trans3dhead.training.labels import LabelledHeads
@@ -71,13 +72,13 @@ class Training:
     again.
 
     Args:
-        preset: what is trained, and how; the network starts from fresh weights.
+        preset: what is trained, how, and from which weights.
         head: the head model; it stays as it is.
         heads: the training items.
         world: the processes that share each batch, and where they compute.
 
     Raises:
-        UserError: the batch cannot be shared equally, or the backbone's file does not fit.
+        UserError: the batch cannot be shared equally, or the file to start from does not fit.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Training:
             )
         torch.manual_seed(config.seed)
         network = build_network(preset.network, torch.from_numpy(average_face(heads, size)))
-        _start_backbone(network.backbone, config)
+        _start(network, config)
         if world.size > 1 and torch.device(world.device).type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.preset = preset
@@ -255,19 +256,34 @@ class Training:
         self.step, self.budget.spent = state.record.step, state.record.seconds
 
 
-def _start_backbone(backbone: ResNet, config: TrainingConfig) -> None:
-    """Give the backbone the weights that its training starts from."""
-    if config.backbone_file is None:
-        if config.shortcuts_first:
-            backbone.start_as_shortcuts()
-        return
-    path = Path(config.backbone_file)
-    load_imagenet_weights(backbone, path)
+def _start(network: Trans3DHead, config: TrainingConfig) -> None:
+    """Give the network the weights that its training starts from."""
+    if config.start_file is not None:
+        path = Path(config.start_file)
+        weights = load_checkpoint(path).network.state_dict()
+        _check_same_file(path, config.start_sha256)
+        faults = misfits(network.state_dict(), weights)
+        if faults:
+            raise UserError(
+                f"{path} holds another network: {'; '.join(faults)}; expected the weights of what "
+                "is trained; choose the preset that it was trained by"
+            )
+        network.load_state_dict(weights)
+    elif config.backbone_file is not None:
+        path = Path(config.backbone_file)
+        load_imagenet_weights(network.backbone, path)
+        _check_same_file(path, config.backbone_sha256)
+    elif config.shortcuts_first:
+        network.backbone.start_as_shortcuts()
+
+
+def _check_same_file(path: Path, sha256: str | None) -> None:
+    """A training that is taken up again starts from the file that it began with."""
     found = sha256_of(path)
-    if found != config.backbone_sha256:
+    if found != sha256:
         raise UserError(
-            f"{path} has sha256 {found[:12]}; expected {str(config.backbone_sha256)[:12]}, as the "
-            "training began with; give that file"
+            f"{path} has sha256 {found[:12]}; expected {str(sha256)[:12]}, as the training began "
+            "with; give that file"
         )
 
 
