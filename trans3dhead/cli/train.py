@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines.errors import UserError
 from trans3dhead.cli.common import CommonOptions, Outcome
@@ -192,7 +192,8 @@ def _starting(training: "TrainingConfig", name: str, file: Path, kind: str) -> "
 
     if not file.is_file():
         raise UserError(f"--{name} {file} is no file; expected {kind}; check the path")
-    return replace(training, **{f"{name}_file": str(file), f"{name}_sha256": sha256_of(file)})
+    fields: dict[str, Any] = {f"{name}_file": str(file), f"{name}_sha256": sha256_of(file)}
+    return replace(training, **fields)
 
 
 def _show(path: Path, record: "CheckpointRecord") -> None:

@@ -104,10 +104,8 @@ class TrainingConfig:
         timed = self.minutes is not None
         self._need("minutes", not timed or self.minutes > 0, "None or above 0")  # type: ignore[operator]
         self._need("minutes", not timed or self.samples is None, "None where samples are given")
-        started = self.start_file is not None
-        self._need(
-            "backbone_file", not started or self.backbone_file is None, "None beside a start"
-        )
+        alone = self.start_file is None or self.backbone_file is None
+        self._need("backbone_file", alone, "None where start_file is given")
         self._need("batch", self.batch > 1, "an integer above 1 (BatchNorm needs two)")
         for name in ("learning_rate", "backbone_factor", "decay_factor", "clip_norm"):
             self._need(name, getattr(self, name) > 0, "a number above 0")
