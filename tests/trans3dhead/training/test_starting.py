@@ -1,17 +1,21 @@
 """Trainings that start from a checkpoint, or their backbone from torchvision's weights; the latter
 are made up here in its form."""
 
+import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import tyro
 
 from engines.errors import UserError
 from engines.files import sha256_of
 from trans3dhead import presets
 from trans3dhead.cli.main import main
+from trans3dhead.cli.train import Options, _resolve
 from trans3dhead.head.builtin import builtin_head
 from trans3dhead.network.backbone import ResNet
 from trans3dhead.presets import Preset
@@ -21,6 +25,7 @@ from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.loop import Training
 
 HEAD = builtin_head()
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -98,3 +103,18 @@ def test_a_missing_file_is_told_before_anything_is_read(
     words = ["train", "--data", str(tmp_path), option, str(tmp_path / "no.pth")]
     assert main(words) == 2
     assert f"{option} {tmp_path / 'no.pth'} is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", [False, True])
+def test_make_checkpoint_goes_on_with_whole_crops(tmp_path: Path, start: bool) -> None:
+    file = tmp_path / "last.safetensors"
+    file.touch()
+    words = ["make", "-n", "checkpoint", "MINUTES=7", "PRECISION=bfloat16"]
+    words += [f"START={file}"] if start else []
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    program, command, *given = shlex.split(said.splitlines()[-1])
+    assert (Path(program).name, command) == ("trans3dhead", "train")
+    training = _resolve(tyro.cli(Options, args=given)).training
+    assert (training.minutes, training.precision) == (7, "bfloat16")
+    assert training.start_file == (str(file) if start else None)
+    assert (training.quarter_until == training.half_until == 0) is start
