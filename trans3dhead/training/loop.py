@@ -1,7 +1,7 @@
 """The training loop: a step after the other, in one process or in several."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,12 @@ from trans3dhead.head.layout import layout_of
 from trans3dhead.head.model import HeadModel
 from trans3dhead.head.torch_model import TorchHead
 from trans3dhead.network.backbone import load_imagenet_weights
-from trans3dhead.network.fitting import misfits
+from trans3dhead.network.config import NetworkConfig
 from trans3dhead.network.model import Trans3DHead, build_network
 from trans3dhead.presets import Preset
 from trans3dhead.training.average import MovingAverage
 from trans3dhead.training.average_face import average_face
 from trans3dhead.training.checkpoint import HeadRecord, load_checkpoint
-from trans3dhead.training.config import TrainingConfig
 from trans3dhead.training.label_cache import SHAPE_SUBSET
 from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.losses import Losses, MultiTaskLoss, Truth, loss_weights
@@ -92,7 +91,7 @@ class Training:
             )
         torch.manual_seed(config.seed)
         network = build_network(preset.network, torch.from_numpy(average_face(heads, size)))
-        _start(network, config)
+        _start(network, preset)
         if world.size > 1 and torch.device(world.device).type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.preset = preset
@@ -256,25 +255,36 @@ class Training:
         self.step, self.budget.spent = state.record.step, state.record.seconds
 
 
-def _start(network: Trans3DHead, config: TrainingConfig) -> None:
+def _start(network: Trans3DHead, preset: Preset) -> None:
     """Give the network the weights that its training starts from."""
+    config = preset.training
     if config.start_file is not None:
         path = Path(config.start_file)
-        weights = load_checkpoint(path).network.state_dict()
+        found = load_checkpoint(path)
         _check_same_file(path, config.start_sha256)
-        faults = misfits(network.state_dict(), weights)
-        if faults:
-            raise UserError(
-                f"{path} holds another network: {'; '.join(faults)}; expected the weights of what "
-                "is trained; choose the preset that it was trained by"
-            )
-        network.load_state_dict(weights)
+        _check_same_network(path, preset.network, found.preset.network)
+        network.load_state_dict(found.network.state_dict())
     elif config.backbone_file is not None:
         path = Path(config.backbone_file)
         load_imagenet_weights(network.backbone, path)
         _check_same_file(path, config.backbone_sha256)
     elif config.shortcuts_first:
         network.backbone.start_as_shortcuts()
+
+
+def _check_same_network(path: Path, wanted: NetworkConfig, found: NetworkConfig) -> None:
+    """Weights may fit and mean another thing: so many heads of attention. Dropout has none."""
+    pairs = {
+        entry.name: (getattr(found, entry.name), getattr(wanted, entry.name))
+        for entry in fields(NetworkConfig)
+        if entry.name != "dropout"
+    }
+    faults = [f"{name} {one}, not {other}" for name, (one, other) in pairs.items() if one != other]
+    if faults:
+        raise UserError(
+            f"{path} holds another network ({'; '.join(faults)}); expected the one that is to be "
+            "trained; choose the preset that it was trained by"
+        )
 
 
 def _check_same_file(path: Path, sha256: str | None) -> None:
