@@ -31,7 +31,8 @@ def profile_compiled(compiled: Any, inputs: Mapping[str, Array], *, seconds: flo
                 name=name,
                 kind=kind,
                 nodes=nodes.get(name, ()),
-                milliseconds=max(0.0, total - before[name, kind]) / len(taken),
+                # what took no whole microsecond while warming up is not listed before
+                milliseconds=max(0.0, total - before.get((name, kind), 0.0)) / len(taken),
             )
             for (name, kind), total in spent.items()
         ),

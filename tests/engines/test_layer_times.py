@@ -3,7 +3,9 @@
 import importlib
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from engines.errors import UserError
 from engines.layer_times import MIN_CALLS, WARM_CALLS, repeat
 from engines.manifest import BatchProfile
 from engines.onnxruntime_profile import read_layers
+from engines.openvino_profile import profile_compiled
 from engines.options import BuildOptions
 from engines.runtime import profile_engine
 
@@ -90,6 +93,39 @@ def test_of_a_gpu_the_kernels_count_and_not_their_launches() -> None:
     assert layer.milliseconds == pytest.approx(0.1)
     with pytest.raises(UserError, match="records when a GPU's kernels are launched"):
         read_layers(run_at(0, Conv=4), calls=1, on_gpu=True)
+
+
+class Counted:
+    """A compiled model of OpenVINO whose layer takes a whole microsecond only once it is warm."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def create_infer_request(self) -> "Counted":
+        return self
+
+    def infer(self, inputs: dict[str, np.ndarray]) -> None:
+        self.calls += 1
+
+    def get_profiling_info(self) -> list[SimpleNamespace]:
+        status = SimpleNamespace(EXECUTED="executed")
+        mean = timedelta(microseconds=2 if self.calls > WARM_CALLS else 0)
+        told = {"node_name": "sum", "node_type": "ReduceSum", "Status": status, "real_time": mean}
+        return [SimpleNamespace(**told, status="executed" if mean else "not run")]
+
+    def get_runtime_model(self) -> "Counted":
+        return self
+
+    def get_ordered_ops(self) -> list[object]:
+        return []
+
+
+def test_a_layer_that_openvino_lists_late_counts_from_nothing() -> None:
+    compiled = Counted()
+    found = profile_compiled(compiled, {}, seconds=1e-9)
+    (layer,) = found.layers
+    assert (layer.name, layer.kind, found.calls) == ("sum", "ReduceSum", MIN_CALLS)
+    assert layer.milliseconds == pytest.approx(0.002 * compiled.calls / MIN_CALLS)
 
 
 LAYERS = [
