@@ -1,25 +1,21 @@
 """The training loop: a step after the other, in one process or in several."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engines.errors import UserError
-from engines.files import sha256_of
 from trans3dhead.head.layout import layout_of
 from trans3dhead.head.model import HeadModel
 from trans3dhead.head.torch_model import TorchHead
-from trans3dhead.network.backbone import load_imagenet_weights
-from trans3dhead.network.config import NetworkConfig
 from trans3dhead.network.model import Trans3DHead, build_network
 from trans3dhead.presets import Preset
 from trans3dhead.training.average import MovingAverage
 from trans3dhead.training.average_face import average_face
-from trans3dhead.training.checkpoint import HeadRecord, load_checkpoint
+from trans3dhead.training.checkpoint import HeadRecord
 from trans3dhead.training.label_cache import SHAPE_SUBSET
 from trans3dhead.training.labels import LabelledHeads
 from trans3dhead.training.losses import Losses, MultiTaskLoss, Truth, loss_weights
@@ -34,6 +30,7 @@ from trans3dhead.training.samples import (
     training_batches,
 )
 from trans3dhead.training.schedule import Budget, rate_factor
+from trans3dhead.training.starting import give_start
 from trans3dhead.training.state import (
     StateRecord,
     TrainingState,
@@ -91,7 +88,7 @@ class Training:
             )
         torch.manual_seed(config.seed)
         network = build_network(preset.network, torch.from_numpy(average_face(heads, size)))
-        _start(network, preset)
+        give_start(network, preset)
         if world.size > 1 and torch.device(world.device).type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.preset = preset
@@ -253,48 +250,6 @@ class Training:
         restore_optimiser(self._update.optimiser, self.network, state.part("optimiser"))
         self._update.scaler.load_state_dict(state.record.scaler)
         self.step, self.budget.spent = state.record.step, state.record.seconds
-
-
-def _start(network: Trans3DHead, preset: Preset) -> None:
-    """Give the network the weights that its training starts from."""
-    config = preset.training
-    if config.start_file is not None:
-        path = Path(config.start_file)
-        found = load_checkpoint(path)
-        _check_same_file(path, config.start_sha256)
-        _check_same_network(path, preset.network, found.preset.network)
-        network.load_state_dict(found.network.state_dict())
-    elif config.backbone_file is not None:
-        path = Path(config.backbone_file)
-        load_imagenet_weights(network.backbone, path)
-        _check_same_file(path, config.backbone_sha256)
-    elif config.shortcuts_first:
-        network.backbone.start_as_shortcuts()
-
-
-def _check_same_network(path: Path, wanted: NetworkConfig, found: NetworkConfig) -> None:
-    """Weights may fit and mean another thing: so many heads of attention. Dropout has none."""
-    pairs = {
-        entry.name: (getattr(found, entry.name), getattr(wanted, entry.name))
-        for entry in fields(NetworkConfig)
-        if entry.name != "dropout"
-    }
-    faults = [f"{name} {one}, not {other}" for name, (one, other) in pairs.items() if one != other]
-    if faults:
-        raise UserError(
-            f"{path} holds another network ({'; '.join(faults)}); expected the one that is to be "
-            "trained; choose the preset that it was trained by"
-        )
-
-
-def _check_same_file(path: Path, sha256: str | None) -> None:
-    """A training that is taken up again starts from the file that it began with."""
-    found = sha256_of(path)
-    if found != sha256:
-        raise UserError(
-            f"{path} has sha256 {found[:12]}; expected {str(sha256)[:12]}, as the training began "
-            "with; give that file"
-        )
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -19,6 +19,7 @@ from engines.files import write_whole
 from engines.records import from_value, to_json
 from trans3dhead.presets import Preset
 from trans3dhead.training.checkpoint import HeadRecord
+from trans3dhead.training.differences import differences
 
 SCHEMA = 1
 """Raised when a field or a tensor's name changes its meaning."""
@@ -102,16 +103,15 @@ def check_same(state: TrainingState, preset: Preset, head: HeadRecord, items: in
     """Refuse to go on with another configuration, head model or data; names what differs."""
     record = state.record
     then, now = (
-        _flat({"preset": asdict(one), "head": asdict(model), "items": count})
+        {"preset": asdict(one), "head": asdict(model), "items": count}
         for one, model, count in (
             (record.preset, record.head, record.items),
             (preset, head, items),
         )
     )
     changes = [
-        f"{name} was {then.get(name)} and is {now.get(name)}"
-        for name in {**then, **now}
-        if then.get(name) != now.get(name)
+        f"{name} was {before} and is {after}"
+        for name, (before, after) in differences(then, now).items()
     ]
     if changes:
         raise UserError(
@@ -145,14 +145,3 @@ def restore_optimiser(
     groups = optimiser.state_dict()["param_groups"]
     states = {index: remembered[name] for index, name in enumerate(order) if remembered[name]}
     optimiser.load_state_dict({"state": states, "param_groups": groups})
-
-
-def _flat(value: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted names."""
-    found: dict[str, Any] = {}
-    for name, entry in value.items():
-        if isinstance(entry, Mapping):
-            found |= _flat(entry, f"{start}{name}.")
-        else:
-            found[f"{start}{name}"] = entry
-    return found

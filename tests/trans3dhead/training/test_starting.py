@@ -78,9 +78,15 @@ def test_a_network_goes_on_from_a_checkpoint_and_says_so(
 def test_another_network_is_no_start(small: Preset, earlier: Path, heads: LabelledHeads) -> None:
     training = replace(small.training, start_file=str(earlier), start_sha256=sha256_of(earlier))
     Training(replace(small, training=training), HEAD, heads)
-    other = replace(small.network, heads=2 * small.network.heads)  # of the same shapes
-    with pytest.raises(UserError, match=r"another network \(heads \d, not .*choose the preset"):
-        Training(replace(small, network=other, training=training), HEAD, heads)
+    network, backbone = small.network, small.network.backbone
+    others = {
+        "heads": replace(network, heads=2 * network.heads),  # of the same shapes
+        "backbone.width": replace(network, backbone=replace(backbone, width=2 * backbone.width)),
+    }
+    for name, other in others.items():
+        told = rf"another network \({name} \d+, not \d+\); .*choose the preset"
+        with pytest.raises(UserError, match=told):
+            Training(replace(small, network=other, training=training), HEAD, heads)
     with pytest.raises(UserError, match=r"backbone_file is .*expected None where start_file"):
         replace(training, backbone_file="resnet.pth")
 
