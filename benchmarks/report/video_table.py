@@ -33,6 +33,7 @@ def video_table(report: Mapping[str, Any]) -> Table:
         Column(label="frames/s"),
         Column(label="cores allow"),
         Column(label="share"),
+        Column(label="followed"),
     ]
     for kind in POINTS:
         columns += [Column(label=f"{kind}: jitter, px"), Column(label="off the truth, px")]
@@ -42,7 +43,8 @@ def video_table(report: Mapping[str, Any]) -> Table:
         "decoded, followed, drawn, encoded",
         columns=tuple(columns),
         rows=tuple(Row(cells=_cells(run)) for run in report["runs"]),
-        note=f"CPU ms a frame: {'; '.join(costs)}.",
+        note="Followed: frames until the head was lost, of all; the points are those of these "
+        f"frames. CPU ms a frame: {'; '.join(costs)}.",
     )
 
 
@@ -58,5 +60,6 @@ def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:
         f"{cost['items_per_second']:.1f}",
         f"{cost['ceiling_items_per_second']:.1f}",
         f"{cost['share_of_ceiling']:.0%}",
+        f"{run['followed'] / run['frames']:.0%}",
         *points,
     )

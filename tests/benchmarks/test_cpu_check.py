@@ -255,6 +255,15 @@ def test_a_goal_within_the_interval_is_open(out: Path, tmp_path: Path) -> None:
     assert "| 1.70 [1.60, 1.80] | open |" in text
 
 
+def test_a_goal_of_other_cpus_is_left_out(out: Path, tmp_path: Path) -> None:
+    found = report()
+    found["before"] = BEFORE | {"instructions": ["avx512_bf16"]}
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    text = filled("<!-- results: a.json goals -->\n<!-- end of results -->\n", tmp_path)
+    assert "| openvino-bf16 | 1 |" not in text
+    assert "| openvino-bf16 | 16 | 75% of the ceiling |" in text
+
+
 def test_nothing_is_published_without_all_reports(out: Path, tmp_path: Path) -> None:
     for lost in (f"verify-1-{INT8}.json", MODULES):
         (out / lost).unlink()
@@ -266,19 +275,28 @@ def test_nothing_is_published_without_all_reports(out: Path, tmp_path: Path) -> 
 VERDICT = f"verify 1 {INT8}"
 
 
-@pytest.mark.parametrize(("failed", "published"), [(None, True), (VERDICT, True), ("bench", False)])
-def test_a_verdict_that_is_no_pass_is_published_a_failed_run_is_not(
+@pytest.mark.parametrize(
+    ("failed", "published"),
+    [
+        ({}, True),
+        ({VERDICT: 1}, True),
+        ({"video": 1}, True),
+        ({"video": 2}, False),
+        ({"bench": 1}, False),
+    ],
+)
+def test_what_was_found_is_published_a_failed_run_is_not(
     failed, published, tmp_path, monkeypatch, capsys
 ) -> None:
     ran = [
-        Ran(name=name, seconds=1.0, code=int(name == failed), told="")
+        Ran(name=name, seconds=1.0, code=failed.get(name, 0), told="")
         for name in (VERDICT, *MEASURED)
     ]
     done: list[str] = []
     monkeypatch.setattr(cpu_check, "run_steps", lambda *_: ran)
     monkeypatch.setattr(cpu_check, "publish", lambda out, machine: done.append("published") or [])
     monkeypatch.setattr(cpu_check, "fill_pages", lambda words: done.append("filled"))
-    assert main(options(tmp_path, publish=True)) == int(failed is not None)
+    assert main(options(tmp_path, publish=True)) == int(bool(failed))
     assert done == (["published", "filled"] if published else [])
     done.clear()
     main(options(tmp_path))

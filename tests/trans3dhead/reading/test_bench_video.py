@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.report.tables import NOTHING
 from benchmarks.report.video_table import video_table
 from benchmarks.throughput.results import REPORT_SCHEMA
 from engines.runtime import Engine
@@ -116,12 +117,37 @@ def test_a_head_that_trembles_in_spite_of_the_filter_closes_the_gate(
     assert "trembles by less than 0.3 px: no" in capsys.readouterr().out
 
 
-def test_a_lost_head_is_an_error_in_a_line(
-    found: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_lost_head_closes_the_gate_and_is_told(
+    found: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    validator_of: Any,
 ) -> None:
     monkeypatch.setattr(conftest, "find_square", lambda crop: [(0.0, 0.0, 1.0, 1.0)])
-    assert found() == (2, {})
-    assert "the head was lost in" in capsys.readouterr().err
+    code, data = found()
+    assert (code, data["steady"]) == (1, False)
+    validator_of(REPORT_SCHEMA.with_name("video.schema.json")).validate(data)
+    assert [run["followed"] for run in data["runs"]] == [1, 1, 1, 1]
+    assert not any("mesh" in run for run in data["runs"])
+    shown = capsys.readouterr().out
+    assert "the head of the moving clip was lost in frame 1 of 3 (filter: none)" in shown
+    assert video_table(data).rows[0].cells[5:] == ("33%", *4 * [NOTHING])
+
+
+def test_of_a_head_that_is_lost_later_the_frames_before_count(
+    engine: SteadyEngine, found: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def until_the_moving_clip(crop: Image) -> list[BBox]:
+        return [INNER] if len(engine.batches) < 6 + 6 + 4 else [(0.0, 0.0, 1.0, 1.0)]
+
+    monkeypatch.setattr(conftest, "find_square", until_the_moving_clip)
+    code, data = found(seconds=0.2)
+    assert (code, data["steady"]) == (1, True)
+    assert [run["followed"] for run in data["runs"]] == [6, 6, 4, 1]
+    assert data["runs"][2]["mesh"]["error"] > 0
+
+
+def test_too_little_time_is_refused(found: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert found(seconds=0.03) == (2, {})
     assert "expected two frames at least" in capsys.readouterr().err
     assert found(seconds=float("inf")) == (2, {})
