@@ -72,8 +72,8 @@ gpu-check: $(VENV)/.ready-test
 	$(BIN)/python -m benchmarks.gpu_check
 
 # The CPU table of README and docs: every engine that this CPU can run, of a trained full-size
-# checkpoint, at batch 1, 4 and 16. For a machine that does nothing else; two hours on two cores.
-# MACHINE is the word for it in the published files' names.
+# checkpoint, at batch 1, 4 and 16. For a machine that does nothing else, for 45 minutes of two fast
+# cores. MACHINE is the word for it in the published files' names.
 CHECKPOINT ?= build/full.safetensors
 MACHINE ?= cpu
 bench-cpu: $(VENV)/.ready
