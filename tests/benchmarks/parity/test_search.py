@@ -120,7 +120,7 @@ def overflowing(demo: Demo, tmp_path: Path) -> Path:
 
 def test_an_overflow_in_one_attention_is_found_exactly(overflowing: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "mine.toml", tmp_path / "search.html"
-    words = [str(overflowing), "--out", str(out), "--html", str(page), "--limit", "8"]
+    words = [str(overflowing), "--out", str(out), "--html", str(page), "--limit", "32"]
     outcome = execute("search", [*words, "--threads", "1", "--json", str(tmp_path / "found.json")])
     found = outcome.report
     assert outcome.exit_code == 0

@@ -122,7 +122,7 @@ def test_the_command_shows_it_everywhere(
     demo: Demo, half: Path, tmp_path: Path, without_torch: WithoutTorch
 ) -> None:
     page, text = tmp_path / "report.html", tmp_path / "report.md"
-    words = ["--walk", "--limit", "8", "--html", page, "--markdown", text]
+    words = ["--walk", "--limit", "32", "--html", page, "--markdown", text]
     done = without_torch("verify", half, *words)
     assert done.returncode == 0, done.stderr
     for shown in (done.stdout, page.read_text(), text.read_text()):
