@@ -1,8 +1,9 @@
-"""Dataclasses to JSON and back, with every mismatch named."""
+"""Dataclasses to JSON and back, with every mismatch named, and what two of them say differently."""
 
 import dataclasses
 import json
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -38,6 +39,19 @@ def from_value(kind: type[Record], value: Any, source: str) -> Record:
         raise ContractError(f"{source}: {'; '.join(faults)}")
     assert isinstance(record, kind)
     return record
+
+
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> dict[str, tuple[Any | None, Any | None]]:
+    """What two records say differently, each as a mapping: dotted names of nested entries to both
+    values, None where one has no such entry."""
+    first, second = _flat(one), _flat(other)
+    return {
+        name: (first.get(name), second.get(name))
+        for name in {**first, **second}
+        if first.get(name) != second.get(name)
+    }
 
 
 def _convert(  # noqa: PLR0911 - one return a kind of type reads straight down
@@ -98,3 +112,14 @@ def _convert_fields(kind: Any, value: Any, where: str, faults: list[str]) -> Any
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             faults.append(f"missing field {prefix}{name}")
     return kind(**found) if not faults else None
+
+
+def _flat(value: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    found: dict[str, Any] = {}
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            found |= _flat(entry, f"{start}{name}.")
+        else:
+            found[f"{start}{name}"] = entry
+    return found

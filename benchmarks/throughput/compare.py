@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.parity.statistics import MIN_IMAGES, SEED, Bootstrap, Interval
 from benchmarks.throughput.results import SCHEMA
 from engines.errors import UserError
-from engines.records import read_json
+from engines.records import differences, read_json
 
 Change = Literal["slower", "faster", "same", "not slower", "open", "differs"]
 HELD: tuple[Change, ...] = ("faster", "same", "not slower")
@@ -350,7 +350,6 @@ def _judged(interval: Interval | None, threshold: float) -> Change:
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """Each entry that is another one after, in words."""
     return tuple(
-        f"{key} {before.get(key, 'none')} -> {after.get(key, 'none')}"
-        for key in {**before, **after}
-        if before.get(key) != after.get(key)
+        f"{key} {'none' if one is None else one} -> {'none' if other is None else other}"
+        for key, (one, other) in differences(before, after).items()
     )

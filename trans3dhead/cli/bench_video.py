@@ -73,8 +73,8 @@ def run(options: Options) -> Outcome:
                 found = predicted(options, path, first, truth, smooth=smooth)
                 runs.append({**found, "clip": name, "filter": filtered})
     (still,) = (row for row in runs if row["clip"] == "still" and row["filter"] != "none")
-    lost = [run for run in runs if run["followed"] < run["frames"]]
-    steady = still not in lost and all(
+    lost = [row for row in runs if row["followed"] < row["frames"]]
+    steady = still["followed"] == still["frames"] and all(
         still[kind]["jitter"] < JITTER_LIMIT for kind in KEYS if kind in still
     )
     data = {
@@ -98,11 +98,11 @@ def run(options: Options) -> Outcome:
         f"{max(shares):.0%} was reached (goal {OVERLAP_GOAL:.0%})",
         style=None if steady else "bold red",
     )
-    for run in lost:
+    for row in lost:
         say(
             console,
-            f"the head of the {run['clip']} clip was lost in frame {run['followed']} of "
-            f"{run['frames']} (filter: {run['filter']}); expected an engine that follows it; train "
+            f"the head of the {row['clip']} clip was lost in frame {row['followed']} of "
+            f"{row['frames']} (filter: {row['filter']}); expected an engine that follows it; train "
             "its network for longer",
             style="bold red",
         )

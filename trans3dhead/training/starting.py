@@ -5,12 +5,12 @@ from pathlib import Path
 
 from engines.errors import UserError
 from engines.files import sha256_of
+from engines.records import differences
 from trans3dhead.network.backbone import load_imagenet_weights
 from trans3dhead.network.config import NetworkConfig
 from trans3dhead.network.model import Trans3DHead
 from trans3dhead.presets import Preset
 from trans3dhead.training.checkpoint import load_checkpoint
-from trans3dhead.training.differences import differences
 
 WITHOUT_WEIGHTS = {"dropout"}
 """What a network may have otherwise and its weights mean the same."""

@@ -16,10 +16,9 @@ from torch.optim import Optimizer
 
 from engines.errors import UserError
 from engines.files import write_whole
-from engines.records import from_value, to_json
+from engines.records import differences, from_value, to_json
 from trans3dhead.presets import Preset
 from trans3dhead.training.checkpoint import HeadRecord
-from trans3dhead.training.differences import differences
 
 SCHEMA = 1
 """Raised when a field or a tensor's name changes its meaning."""
